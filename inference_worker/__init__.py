@@ -1,0 +1,1 @@
+"""Scoring without a web framework: types, registry, sandboxed decoding, runtime, detectors, training."""

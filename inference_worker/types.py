@@ -1,0 +1,160 @@
+"""The values that pass between decoding, detectors and their caller. No torch and no Django here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+"""Every recording is decoded to mono float32 at this rate, in Hz."""
+
+
+class Modality(StrEnum):
+    """What a piece of content is, and so which detectors may look at it."""
+
+    TEXT = "text"
+    AUDIO = "audio"
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text as submitted. `language` is the submitter's BCP 47 hint, or None."""
+
+    text: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Decoded sound: float32 samples of shape (n,), mono at SAMPLE_RATE, within [-1, 1]."""
+
+    samples: npt.NDArray[np.float32]
+    duration_seconds: float
+    """Of the whole file; larger than len(samples) / SAMPLE_RATE when `truncated`."""
+    truncated: bool = False
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: uint8 RGB of shape (height, width, 3), orientation applied."""
+
+    pixels: npt.NDArray[np.uint8]
+    original_width: int
+    original_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded video frame and its place on the time line, in seconds."""
+
+    at_seconds: float
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A decoded video: sampled frames in time order, and its sound track if it has one."""
+
+    frames: tuple[Frame, ...]
+    sound: Recording | None
+    duration_seconds: float
+    width: int
+    height: int
+
+
+Content = Passage | Recording | Picture | Footage
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of the content with its own calibrated probability.
+
+    `start` and `end` are character offsets for text and seconds for audio and video.
+    """
+
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A detector's calibrated probability that its label is true of the content."""
+
+    detector: str
+    version: str
+    label: str
+    """abuse | synthetic_speech | synthetic_image"""
+    probability: float
+    """Calibrated, 0..1."""
+    raw: float
+    """The uncalibrated logit the probability came from."""
+    segments: tuple[Segment, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """A detector's statement that it cannot judge this content, and why."""
+
+    detector: str
+    version: str
+    label: str
+    code: str
+    """too_short | too_quiet | no_speech | too_small | too_few_frames | no_sound | language_not_measured | ..."""
+    reason: str
+    """One sentence for a person, naming the limit."""
+
+
+Judgement = Score | Abstention
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The unit of a forward pass: one stretch of one item, ready for the device."""
+
+    features: Any
+    """What the detector's forward() takes: token ids, a spectrogram, pixels."""
+    length: int
+    """Cost on the device (tokens, frames); windows are batched with others of like length."""
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One item as windows, with what interpret() needs beside the logits."""
+
+    windows: tuple[Window, ...]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Detector(Protocol):
+    """A model with everything around it. One class a file in detectors/, one instance a process."""
+
+    name: str
+    version: str
+    label: str
+    """What a high probability claims: abuse, synthetic_speech, synthetic_image."""
+    batch_size: int
+    """Most windows in one forward pass."""
+
+    def prepare(self, content: Any) -> Prepared | Abstention:
+        """Check the gates and cut the content into windows. CPU only, no model call."""
+
+    def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+        """Run the model once over at most `batch_size` windows; return their logits, shape (n,)."""
+
+    def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
+        """Turn the logits of one item's windows into one calibrated score with segments."""
+
+    def warm_up(self) -> None:
+        """Run the common shapes once, so that the first real item is not slow."""
