@@ -1,0 +1,1 @@
+"""The partner API: serializers in, one use case, serializers out."""

@@ -1,0 +1,101 @@
+"""Reading the environment. A bad or missing value stops the start with the variable's name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+T = TypeVar("T")
+
+
+def text(name: str, default: str | None = None) -> str:
+    """Return the variable, or the content of the file named by `<name>_FILE`, or the default."""
+    if value := os.environ.get(name, ""):
+        return value
+    if path := os.environ.get(f"{name}_FILE", ""):
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set (see .env.example)")
+    return default
+
+
+def _parsed(name: str, default: T, parse: Callable[[str], T], expects: str) -> T:
+    raw = text(name, "")
+    if not raw:
+        return default
+    try:
+        return parse(raw)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be {expects}, not {raw!r}") from error
+
+
+def integer(name: str, default: int) -> int:
+    """Return the variable as a whole number."""
+    return _parsed(name, default, int, "a whole number")
+
+
+def number(name: str, default: float) -> float:
+    """Return the variable as a number."""
+    return _parsed(name, default, float, "a number")
+
+
+def flag(name: str, default: bool) -> bool:
+    """Return the variable as a yes or no."""
+
+    def parse(raw: str) -> bool:
+        if raw.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if raw.lower() in {"0", "false", "no", "off"}:
+            return False
+        raise ValueError(raw)
+
+    return _parsed(name, default, parse, "true or false")
+
+
+def names(name: str, default: tuple[str, ...] = ()) -> list[str]:
+    """Return a comma-separated variable as a list."""
+    return [part.strip() for part in text(name, ",".join(default)).split(",") if part.strip()]
+
+
+def home() -> Path:
+    """Return the data folder, KILINDA_HOME."""
+    return Path(text("KILINDA_HOME", str(BASE_DIR / ".kilinda"))).resolve()
+
+
+def service_url(name: str, key: str) -> str:
+    """Return a server's URL: the variable, else that of the embedded stack running in KILINDA_HOME."""
+    if url := text(name, ""):
+        return url
+    try:
+        running: dict[str, str] = json.loads((home() / "stack.json").read_text())
+        return running[key]
+    except (OSError, KeyError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"{name} is not set and no stack is running in {home()}: start one with `make run`"
+        ) from error
+
+
+def database(url: str) -> dict[str, object]:
+    """Return Django's DATABASES entry for a postgresql:// URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:port/name")
+    return {
+        "ENGINE": "django_prometheus.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+    }

@@ -1,0 +1,9 @@
+"""HTTP in production: gunicorn serves this."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kilinda.settings")
+
+application = get_wsgi_application()

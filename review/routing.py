@@ -1,0 +1,65 @@
+"""Which finished analyses a person must look at, and in which order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detection.models import AnalysisResult, Policy, Priority, RiskLevel
+from review.models import ReviewItem
+
+_RISE = {level: place for place, level in enumerate(RiskLevel.values)}
+
+_PRIORITY = {
+    RiskLevel.CRITICAL: Priority.URGENT,
+    RiskLevel.HIGH: Priority.HIGH,
+    RiskLevel.MEDIUM: Priority.NORMAL,
+    RiskLevel.LOW: Priority.LOW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Why a person must look; for a random check, the chance (0..1) it was drawn with."""
+
+    reason: ReviewItem.Reason
+    sampling_probability: float | None = None
+
+
+def route(result: AnalysisResult, policy: Policy, draw: float) -> Route | None:
+    """Return why a person must look at the result, or None. `draw` is uniform in [0, 1)."""
+    if _RISE[result.risk_level] >= _RISE[policy.review_from]:
+        return Route(ReviewItem.Reason.RISK)
+    if result.overall_confidence is None and policy.review_when_not_judged:
+        return Route(ReviewItem.Reason.NOT_JUDGED)
+    chance = float(policy.audit_rate_percent) / 100
+    if draw < chance:
+        return Route(ReviewItem.Reason.AUDIT, chance)
+    return None
+
+
+def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
+    """Open a review item for each result that asks for one, in the caller's transaction."""
+    chance = random.SystemRandom()
+    items = [
+        _item(result, found)
+        for result in results
+        if (found := route(result, result.policy, chance.random()))
+    ]
+    if items:
+        ReviewItem.objects.bulk_create(items)
+
+
+def _item(result: AnalysisResult, found: Route) -> ReviewItem:
+    submission = result.job.submission
+    return ReviewItem(
+        job_id=result.job_id,
+        result=result,
+        organisation_id=submission.organisation_id,
+        reason=found.reason,
+        sampling_probability=found.sampling_probability,
+        priority=min(result.job.priority, _PRIORITY[RiskLevel(result.risk_level)]),
+        severity=float(result.overall_confidence or 0),
+    )
