@@ -30,10 +30,10 @@ class Route:
 
 def route(result: AnalysisResult, policy: Policy, draw: float) -> Route | None:
     """Return why a person must look at the result, or None. `draw` is uniform in [0, 1)."""
-    if _RISE[result.risk_level] >= _RISE[policy.review_from]:
-        return Route(ReviewItem.Reason.RISK)
     if result.overall_confidence is None and policy.review_when_not_judged:
         return Route(ReviewItem.Reason.NOT_JUDGED)
+    if _RISE[result.risk_level] >= _RISE[policy.review_from]:
+        return Route(ReviewItem.Reason.RISK)
     chance = float(policy.audit_rate_percent) / 100
     if draw < chance:
         return Route(ReviewItem.Reason.AUDIT, chance)
