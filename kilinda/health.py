@@ -1,0 +1,280 @@
+"""Is this installation alive, and can it keep its promise? Each answer names what failed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import psycopg
+import redis
+import structlog
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from inference_worker.errors import ModelUnusable
+from inference_worker.registry import MANIFEST, ModelFolder
+from kilinda.ids import uuid7
+
+log = structlog.get_logger("kilinda.health")
+
+LANES = ("screen", "media")
+"""The lanes that need a live worker for submissions to reach a verdict."""
+
+BEAT_LIFETIME_SECONDS = 30
+_PATIENCE_SECONDS = 1.5
+_SERVER_TIMEOUT_SECONDS = 1.0
+_REPORT_LIFETIME_SECONDS = 1.0
+
+
+class CheckFailed(Exception):  # noqa: N818 - named for the fact
+    """A check failed; the message says why, without secrets or addresses of servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check. `problem` is empty when all is well."""
+
+    problem: str
+    seconds: float
+
+    def __bool__(self) -> bool:
+        return not self.problem
+
+
+# --- Views ---------------------------------------------------------------------------------------
+
+
+@never_cache
+def live(_request: HttpRequest) -> JsonResponse:
+    """Answer at all: the process works. It says nothing of the servers, so that a database that
+    is away does not make a supervisor restart healthy processes."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+def ready(_request: HttpRequest) -> JsonResponse:
+    """Answer 200 when submissions can be accepted and will reach a verdict, else 503."""
+    findings = report(REQUIRED)
+    return _answer(findings, "ok" if all(findings.values()) else "failing")
+
+
+@never_cache
+def summary(_request: HttpRequest) -> JsonResponse:
+    """Like ready, and say too whether workers are alive. Without them nothing is lost, only late:
+    that is "degraded" and still 200."""
+    findings = report(REQUIRED)
+    workers = report(WORKERS)
+    healthy = "ok" if all(workers.values()) else "degraded"
+    return _answer(findings | workers, healthy if all(findings.values()) else "failing")
+
+
+def _answer(findings: Mapping[str, Finding], status: str) -> JsonResponse:
+    checks = {
+        name: {
+            "status": "ok" if finding else "failing",
+            **({"problem": finding.problem} if finding.problem else {}),
+            "seconds": round(finding.seconds, 3),
+        }
+        for name, finding in findings.items()
+    }
+    body = {
+        "status": status,
+        "failed": [name for name, finding in findings.items() if not finding],
+        "checks": checks,
+    }
+    return JsonResponse(body, status=503 if status == "failing" else 200)
+
+
+# --- Running checks ------------------------------------------------------------------------------
+
+Check: TypeAlias = Callable[[], None]
+
+
+def report(checks: Mapping[str, Check]) -> dict[str, Finding]:
+    """Run the checks at once, unless they ran within the last second: probes must not add load."""
+    with _report_lock:
+        key = tuple(checks)
+        at, findings = _last_report.get(key, (0.0, {}))
+        if time.monotonic() - at > _REPORT_LIFETIME_SECONDS:
+            findings = examine(checks)
+            _last_report[key] = (time.monotonic(), findings)
+        return findings
+
+
+_report_lock = threading.Lock()
+_last_report: dict[tuple[str, ...], tuple[float, dict[str, Finding]]] = {}
+
+
+def examine(checks: Mapping[str, Check]) -> dict[str, Finding]:
+    """Run the checks side by side; one that does not answer in its time has failed."""
+    began = time.monotonic()
+    running = {name: _start(check) for name, check in checks.items()}
+    return {name: _outcome(future, began) for name, future in running.items()}
+
+
+def _start(check: Check) -> Future[float]:
+    """Run a check on a thread of its own, which no black hole can keep from others."""
+    future: Future[float] = Future()
+    threading.Thread(target=_run, args=(check, future), daemon=True).start()
+    return future
+
+
+def _run(check: Check, future: Future[float]) -> None:
+    began = time.monotonic()
+    try:
+        check()
+    except Exception as error:  # noqa: BLE001 - carried over to _outcome, which tells
+        future.set_exception(error)
+    else:
+        future.set_result(time.monotonic() - began)
+
+
+def _outcome(future: Future[float], began: float) -> Finding:
+    try:
+        left = _PATIENCE_SECONDS - (time.monotonic() - began)
+        return Finding("", future.result(timeout=max(left, 0)))
+    except TimeoutError:
+        problem = f"no answer within {_PATIENCE_SECONDS} s"
+    except CheckFailed as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - a check may fail in any way of its library
+        log.warning("health check failed", error=str(error))
+        problem = type(error).__name__
+    return Finding(problem, time.monotonic() - began)
+
+
+# --- The checks ----------------------------------------------------------------------------------
+
+
+def check_database() -> None:
+    """Connect afresh, as a new process would, and see that every migration was applied."""
+    try:
+        applied = _applied_migrations()
+    except psycopg.errors.UndefinedTable as error:
+        raise CheckFailed("no migration was applied yet") from error
+    if missing := _newest_migrations() - applied:
+        named = ", ".join(sorted(f"{app}.{name}" for app, name in missing))
+        raise CheckFailed(f"migrations not applied: {named}")
+
+
+def _applied_migrations() -> set[tuple[str, str]]:
+    facts = connections.settings["default"]
+    with psycopg.connect(
+        host=facts["HOST"],
+        port=facts["PORT"],
+        user=facts["USER"],
+        password=facts["PASSWORD"],
+        dbname=facts["NAME"],
+        connect_timeout=2,  # the least psycopg takes
+        options="-c statement_timeout=1000",
+    ) as database:
+        return set(database.execute("SELECT app, name FROM django_migrations").fetchall())
+
+
+@cache
+def _newest_migrations() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None).graph.leaf_nodes())
+
+
+def check_broker() -> None:
+    """Ping the broker."""
+    _broker().ping()
+
+
+def check_storage() -> None:
+    """Write, read and remove a small file where media are kept."""
+    content = uuid7().bytes
+    name = default_storage.save(f"health/{content.hex()}", ContentFile(content))
+    try:
+        with default_storage.open(name) as stored:
+            if stored.read() != content:
+                raise CheckFailed("a file read back differs from what was written")
+    finally:
+        default_storage.delete(name)
+
+
+def check_models() -> None:
+    """Verify every model folder against its hashes; again only when a file changed."""
+    root = Path(settings.KILINDA_MODELS)
+    folders = sorted(manifest.parent for manifest in root.rglob(MANIFEST))
+    if not folders:
+        raise CheckFailed("no model folder is installed")
+    try:
+        for folder in folders:
+            _verify(folder, _fingerprint(folder))
+    except ModelUnusable as error:
+        raise CheckFailed(str(error)) from error
+
+
+def _fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time of change (ns) and size of every file."""
+    return tuple(
+        (str(path), found.st_mtime_ns, found.st_size)
+        for path in sorted(folder.rglob("*"))
+        if (found := path.lstat())
+    )
+
+
+@cache
+def _verify(folder: Path, _fingerprint: tuple[tuple[str, int, int], ...]) -> None:
+    ModelFolder.load(folder)
+
+
+def check_workers() -> None:
+    """See that each lane's worker reported within its time."""
+    seen = _broker().mget([_beat_key(lane) for lane in LANES])
+    silent = [lane for lane, beat in zip(LANES, seen, strict=True) if beat is None]
+    if silent:
+        raise CheckFailed(f"no live worker in lane {', '.join(silent)}")
+
+
+REQUIRED: Mapping[str, Check] = {
+    "database": check_database,
+    "broker": check_broker,
+    "storage": check_storage,
+    "models": check_models,
+}
+WORKERS: Mapping[str, Check] = {"workers": check_workers}
+
+
+# --- Heartbeats ----------------------------------------------------------------------------------
+
+
+def beat(lane: str) -> None:
+    """Say that a worker of this lane is alive. Call it every few seconds; it never raises for a
+    broker that is away, because the work does not depend on it."""
+    try:
+        _broker().set(_beat_key(lane), "alive", ex=BEAT_LIFETIME_SECONDS)
+    except redis.RedisError as error:
+        log.warning("heartbeat not delivered", lane=lane, error=type(error).__name__)
+
+
+def _beat_key(lane: str) -> str:
+    return f"kilinda:beat:{lane}"
+
+
+def _broker() -> redis.Redis:
+    return _client(settings.CELERY_BROKER_URL)
+
+
+@cache
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=_SERVER_TIMEOUT_SECONDS,
+        socket_connect_timeout=_SERVER_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
