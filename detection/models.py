@@ -60,7 +60,9 @@ class Media(models.Model):
     class Meta:
         verbose_name_plural = "media"
         constraints = [
-            models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="media_sha256_is_hex"),
+            models.CheckConstraint(
+                condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="media_sha256_is_hex"
+            ),
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="media_not_empty"),
         ]
 
@@ -91,15 +93,23 @@ class Submission(models.Model):
         DASHBOARD = "dashboard", "Dashboard"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="submissions")
-    api_key = models.ForeignKey(APIKey, on_delete=models.SET_NULL, null=True, blank=True, editable=False)
-    submitted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="submissions"
+    )
+    api_key = models.ForeignKey(
+        APIKey, on_delete=models.SET_NULL, null=True, blank=True, editable=False
+    )
+    submitted_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, editable=False
+    )
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.API)
     content_type = models.CharField(max_length=10, choices=ContentType.choices)
     text = models.TextField(blank=True)
     url = models.URLField(max_length=2048, blank=True)
     media = models.ForeignKey(Media, on_delete=models.PROTECT, null=True, blank=True)
-    language = models.CharField(max_length=35, blank=True, help_text="BCP 47 hint of the submitter.")
+    language = models.CharField(
+        max_length=35, blank=True, help_text="BCP 47 hint of the submitter."
+    )
     metadata = models.JSONField(default=dict, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - NULLs are distinct in the unique constraint
     request_hash = models.CharField(max_length=64, blank=True, editable=False)
@@ -178,7 +188,9 @@ class AnalysisJob(models.Model):
                 name="job_ready",
             ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_leases"),
-            models.Index(fields=["state"], condition=Q(state__in=["failed", "dead"]), name="job_broken"),
+            models.Index(
+                fields=["state"], condition=Q(state__in=["failed", "dead"]), name="job_broken"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -197,7 +209,9 @@ class Policy(models.Model):
         RETIRED = "retired", "Retired"
 
     version = models.PositiveIntegerField(unique=True, editable=False)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT, editable=False)
+    state = models.CharField(
+        max_length=10, choices=State.choices, default=State.DRAFT, editable=False
+    )
     note = models.CharField(max_length=300, help_text="What changed in this version, and why.")
     review_from = models.CharField(
         max_length=10,
@@ -214,7 +228,9 @@ class Policy(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(100)],
         help_text="Share of cleared content that a person checks at random.",
     )
-    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, editable=False)
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, editable=False
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -281,7 +297,12 @@ def _is_percent(fields: Iterable[str]) -> Q:
 
 
 class AnalysisResult(models.Model):
-    """What the machines made of one job: the three scores, the risk level and why."""
+    """What the machines made of one job, and the verdict people came to (`detection.results`)."""
+
+    class Review(models.TextChoices):
+        NONE = "none", "No person was asked"
+        PENDING = "pending", "A person will look at it"
+        DONE = "done", "The verdict is final"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     job = models.OneToOneField(AnalysisJob, on_delete=models.CASCADE, related_name="result")
@@ -291,9 +312,23 @@ class AnalysisResult(models.Model):
     audio_score = models.DecimalField(**PERCENT, null=True)
     visual_score = models.DecimalField(**PERCENT, null=True)
     text_score = models.DecimalField(**PERCENT, null=True)
-    findings = models.JSONField(default=list, help_text="What was found, each with code, severity and message.")
-    metadata = models.JSONField(default=dict, help_text="Duration, size, models used and why the risk level.")
+    findings = models.JSONField(
+        default=list, help_text="What was found, each with code, severity and message."
+    )
+    metadata = models.JSONField(
+        default=dict, help_text="Duration, size, models used and why the risk level."
+    )
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT)
+    review = models.CharField(
+        max_length=10, choices=Review.choices, default=Review.NONE, db_default=Review.NONE
+    )
+    verdict = models.CharField(
+        max_length=24,
+        blank=True,
+        db_default="",
+        help_text="The final verdict; empty until there is one.",
+    )
+    verdict_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -302,8 +337,15 @@ class AnalysisResult(models.Model):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
-                condition=_is_percent(["overall_confidence", "audio_score", "visual_score", "text_score"]),
+                condition=_is_percent(
+                    ["overall_confidence", "audio_score", "visual_score", "text_score"]
+                ),
                 name="result_scores_are_percent",
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict="", verdict_at__isnull=True)
+                | ~Q(verdict="") & Q(verdict_at__isnull=False),
+                name="result_verdict_is_dated",
             ),
         ]
         indexes = [models.Index(fields=["risk_level", "-id"], name="result_by_risk")]
@@ -320,7 +362,9 @@ class DetectorScore(models.Model):
     detector = models.CharField(max_length=100)
     version = models.CharField(max_length=40)
     label = models.CharField(max_length=40)
-    probability = models.FloatField(null=True, help_text="Calibrated, 0 to 1; empty when not judged.")
+    probability = models.FloatField(
+        null=True, help_text="Calibrated, 0 to 1; empty when not judged."
+    )
     raw = models.FloatField(null=True, help_text="The model's logit before calibration.")
     segments = models.JSONField(default=list)
     abstention_code = models.CharField(max_length=40, blank=True)
@@ -330,7 +374,9 @@ class DetectorScore(models.Model):
         ordering = ["id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(probability__isnull=False, probability__range=(0, 1), abstention_code="")
+                condition=Q(
+                    probability__isnull=False, probability__range=(0, 1), abstention_code=""
+                )
                 | Q(probability__isnull=True) & ~Q(abstention_code=""),
                 name="score_is_given_or_refused",
             ),
