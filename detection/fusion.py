@@ -1,4 +1,4 @@
-"""From judgements to a risk level: pure, so that a policy can be replayed over any stored scores."""
+"""From judgements to a risk level: pure, so that a policy can be replayed over stored scores."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from inference_worker.types import Abstention, Judgement, Score
-
-from detection.models import RiskLevel, ScoreKind
+from detection.models import RiskLevel
+from inference_worker.looks import Judged, Sense
+from inference_worker.types import Abstention, Score
 
 LEVELS = tuple(RiskLevel)
 
@@ -56,21 +56,13 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A judgement and the kind of score it feeds."""
-
-    kind: ScoreKind
-    judgement: Judgement
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """The verdict of the machines. Scores are percentages, None where nothing could be judged."""
 
     overall_confidence: float | None
     """The highest score: how sure the machines are that something is wrong."""
     risk_level: RiskLevel
-    scores: Mapping[ScoreKind, float | None]
+    scores: Mapping[Sense, float | None]
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = field(default=())
     """Why this risk level, one sentence each."""
@@ -85,7 +77,7 @@ _CLAIMS = {
 
 def fuse(content_type: str, judged: Sequence[Judged], rules: Rules) -> Outcome:
     """Return what the policy makes of the judgements on one piece of content."""
-    scores = {kind: _highest(judged, kind) for kind in ScoreKind}
+    scores = {sense: _highest(judged, sense) for sense in Sense}
     known = {kind: percent for kind, percent in scores.items() if percent is not None}
     if not known:
         return _not_judged(judged, rules)
@@ -108,11 +100,11 @@ def percent(probability: float) -> float:
     return round(100 * probability, 2)
 
 
-def _highest(judged: Sequence[Judged], kind: ScoreKind) -> float | None:
+def _highest(judged: Sequence[Judged], sense: Sense) -> float | None:
     found = [
         percent(each.judgement.probability)
         for each in judged
-        if each.kind == kind and isinstance(each.judgement, Score)
+        if each.sense == sense and isinstance(each.judgement, Score)
     ]
     return max(found, default=None)
 
@@ -122,8 +114,12 @@ def _not_judged(judged: Sequence[Judged], rules: Rules) -> Outcome:
     return Outcome(
         overall_confidence=None,
         risk_level=RiskLevel.MEDIUM if asks else RiskLevel.LOW,
-        scores=dict.fromkeys(ScoreKind),
-        findings=tuple(_refusal(each.kind, each.judgement) for each in judged if isinstance(each.judgement, Abstention)),
+        scores=dict.fromkeys(Sense),
+        findings=tuple(
+            _refusal(each.sense, each.judgement)
+            for each in judged
+            if isinstance(each.judgement, Abstention)
+        ),
         reasons=(
             f"No detector could judge this; policy version {rules.version} "
             f"{'asks for a person' if asks else 'lets it pass'}.",
@@ -135,20 +131,20 @@ def _findings(judged: Sequence[Judged], content_type: str, rules: Rules) -> list
     found: list[Finding] = []
     for each in judged:
         if isinstance(each.judgement, Abstention):
-            found.append(_refusal(each.kind, each.judgement))
+            found.append(_refusal(each.sense, each.judgement))
             continue
-        level = rules.levels[content_type, each.kind].of(percent(each.judgement.probability))
+        level = rules.levels[content_type, each.sense].of(percent(each.judgement.probability))
         if level != RiskLevel.LOW:
-            found.append(_claim(each.kind, each.judgement, level))
+            found.append(_claim(each.sense, each.judgement, level))
     return found
 
 
-def _claim(kind: ScoreKind, score: Score, level: RiskLevel) -> Finding:
+def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
     worst = max(score.segments, key=lambda segment: segment.probability, default=None)
     shown = percent(score.probability)
     return Finding(
         code=score.label,
-        kind=kind.value,
+        kind=sense.value,
         severity=level.value,
         message=f"{_CLAIMS.get(score.label, score.label)}: {shown:.2f} % by {score.detector}.",
         detector=f"{score.detector}@{score.version}",
@@ -157,10 +153,10 @@ def _claim(kind: ScoreKind, score: Score, level: RiskLevel) -> Finding:
     )
 
 
-def _refusal(kind: ScoreKind, refused: Abstention) -> Finding:
+def _refusal(sense: Sense, refused: Abstention) -> Finding:
     return Finding(
         code=refused.code,
-        kind=kind.value,
+        kind=sense.value,
         severity="info",
         message=refused.reason,
         detector=f"{refused.detector}@{refused.version}",

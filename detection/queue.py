@@ -1,7 +1,7 @@
 """The job queue in PostgreSQL: the only writer of a job's state.
 
-Every move is one statement fenced by the lease token, and every time is the database's, so a late or
-skewed worker can never overwrite what another did. See docs/adr/002-postgresql-is-the-queue.md.
+Every move is one statement fenced by the lease token, and every time is the database's, so a late
+or skewed worker can never overwrite what another did. See docs/adr/002-postgresql-is-the-queue.md.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -36,6 +37,7 @@ class ClaimedJob:
     lease_token: UUID
     attempt: int
     priority: int
+    created_at: datetime
     submission_id: UUID
     organisation_id: UUID
     source: str
@@ -60,9 +62,9 @@ SET state = 'running', lease_token = %(token)s, lease_owner = %(owner)s,
     attempt = job.attempt + 1, started_at = now()
 FROM picked JOIN detection_submission AS submission ON submission.id = picked.submission_id
 WHERE job.id = picked.id
-RETURNING job.id, job.attempt, job.priority, submission.id, submission.organisation_id,
-    submission.source, submission.content_type, submission.text, submission.url,
-    submission.language, submission.media_id
+RETURNING job.id, job.attempt, job.priority, job.created_at,
+    submission.id, submission.organisation_id, submission.source, submission.content_type,
+    submission.text, submission.url, submission.language, submission.media_id
 """
 
 _HEALTHY = _CLAIM.format(which="crash_count = 0")
@@ -96,12 +98,14 @@ def _claim(statement: str, lane: str, limit: int, owner: str) -> list[ClaimedJob
 
 
 def _claimed(token: UUID, row: tuple[Any, ...]) -> ClaimedJob:
-    job_id, attempt, priority, submission, organisation, source, kind, text, url, language, media = row
+    job_id, attempt, priority, created_at, *content = row
+    submission, organisation, source, kind, text, url, language, media = content
     return ClaimedJob(
         id=job_id,
         lease_token=token,
         attempt=attempt,
         priority=priority,
+        created_at=created_at,
         submission_id=submission,
         organisation_id=organisation,
         source=source,
@@ -113,17 +117,17 @@ def _claimed(token: UUID, row: tuple[Any, ...]) -> ClaimedJob:
     )
 
 
-def renew(tokens: Collection[UUID]) -> set[UUID]:
-    """Extend the leases held under these tokens; return the ids of the jobs still held."""
+def renew(owner: str) -> int:
+    """Extend every lease this owner holds; return how many jobs that are."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE analysis_jobs SET lease_until = now() + make_interval(secs => %s)
-            WHERE state = 'running' AND lease_token = ANY(%s) RETURNING id
+            WHERE state = 'running' AND lease_owner = %s AND lease_until > now()
             """,
-            [settings.KILINDA_LEASE_SECONDS, list(tokens)],
+            [settings.KILINDA_LEASE_SECONDS, owner],
         )
-        return {row[0] for row in cursor.fetchall()}
+        return int(cursor.rowcount)
 
 
 _LEAVE = """
@@ -131,8 +135,7 @@ UPDATE analysis_jobs AS job
 SET state = %(state)s, lease_token = NULL, lease_until = NULL, lease_owner = '',
     run_after = now() + make_interval(secs => %(delay)s),
     finished_at = CASE WHEN %(state)s = 'queued' THEN NULL ELSE now() END,
-    failure_code = %(code)s, failure_reason = %(reason)s,
-    attempt = job.attempt - %(give_back)s, lane = COALESCE(%(lane)s, job.lane)
+    failure_code = %(code)s, failure_reason = %(reason)s
 FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS held(id, token)
 WHERE job.id = held.id AND job.lease_token = held.token AND job.state = 'running'
 RETURNING job.id
@@ -146,8 +149,6 @@ def _leave(
     code: str = "",
     reason: str = "",
     delay_seconds: float = 0.0,
-    give_back: int = 0,
-    lane: str | None = None,
 ) -> set[UUID]:
     """End the leases on the jobs still held under their tokens; return those jobs' ids."""
     with connection.cursor() as cursor:
@@ -158,8 +159,6 @@ def _leave(
                 "code": code,
                 "reason": reason,
                 "delay": delay_seconds,
-                "give_back": give_back,
-                "lane": lane,
                 "ids": [job.id for job in jobs],
                 "tokens": [job.lease_token for job in jobs],
             },
@@ -180,22 +179,15 @@ def finish(jobs: Sequence[ClaimedJob]) -> set[UUID]:
 
 
 def fail(job: ClaimedJob, *, code: str, reason: str) -> bool:
-    """End a job that can never succeed; `reason` is for a person. Return whether it was still held."""
+    """End a job that can never succeed, with a reason for a person; return whether it was held."""
     return bool(_leave([job], State.FAILED, code=code, reason=reason))
 
 
-def retry_later(job: ClaimedJob, *, code: str, reason: str) -> bool:
-    """Queue the job again after a growing, jittered pause; after the last attempt it fails."""
-    if job.attempt >= settings.KILINDA_MAX_ATTEMPTS:
-        return fail(job, code=code, reason=reason)
+def retry_later(job: ClaimedJob) -> bool:
+    """Queue the job again after a growing, jittered pause; return whether it was still held."""
     pause = min(_FIRST_RETRY_SECONDS * 2 ** (job.attempt - 1), _LONGEST_RETRY_SECONDS)
     jittered = pause * (0.5 + random.random())  # noqa: S311 - spreads load, guards nothing
     return bool(_leave([job], State.QUEUED, delay_seconds=jittered))
-
-
-def release(jobs: Sequence[ClaimedJob]) -> set[UUID]:
-    """Give jobs back untouched, as at shutdown: neither an attempt nor a crash is counted."""
-    return _leave(jobs, State.QUEUED, give_back=1) if jobs else set()
 
 
 def move_to_lane(job_id: UUID, lease_token: UUID, lane: str) -> bool:
@@ -210,7 +202,7 @@ def move_to_lane(job_id: UUID, lease_token: UUID, lane: str) -> bool:
             """,
             [lane, job_id, lease_token],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 _SWEEP = """

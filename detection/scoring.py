@@ -1,0 +1,275 @@
+"""Feeds the runtime from the queue, and writes what it found: one transaction for each group."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import close_old_connections, connections, transaction
+from django.utils import timezone
+
+from detection import policies, queue
+from detection.fusion import Outcome, Rules, fuse
+from detection.models import (
+    AnalysisJob,
+    AnalysisResult,
+    ContentType,
+    DetectorScore,
+    Media,
+    Policy,
+    RiskLevel,
+    Submission,
+)
+from detection.queue import ClaimedJob
+from detection.signals import analysis_completed
+from inference_worker.looks import Judged, Sense
+from inference_worker.runtime import Analysed, Work
+from inference_worker.types import Abstention, Modality, Passage
+from kilinda import metrics
+from kilinda.partners.events import NewEvent, append
+
+MEDIA_CLAIM_SIZE = 4
+"""Media take long; a worker that claims few leaves the rest to others."""
+
+Claimer = Callable[[], list[ClaimedJob]]
+
+
+class QueueSource:
+    """The runtime's source of jobs: one lane of the queue, until a moment or a stop."""
+
+    def __init__(self, claimer: Claimer, *, model_set: str, may_claim: Callable[[], bool]) -> None:
+        """`claimer` leases jobs; `may_claim` says whether to take more."""
+        self._claimer = claimer
+        self._model_set = model_set
+        self._may_claim = may_claim
+        self._copies: dict[Any, Path] = {}
+
+    def claim(self) -> Sequence[Work[ClaimedJob]]:
+        """Lease jobs, ready for the runtime."""
+        if not self._may_claim():
+            return []
+        close_old_connections()
+        return [self._work(job) for job in self._claimer()]
+
+    def finish(self, analysed: Sequence[Analysed[ClaimedJob]]) -> None:
+        """Write the results of those jobs whose lease still holds."""
+        close_old_connections()
+        policy, rules = policies.active()
+        record(analysed, policy=policy, rules=rules, model_set=self._model_set)
+        for each in analysed:
+            self._forget_copy(each.job)
+
+    def fail(self, job: ClaimedJob, code: str, reason: str) -> None:
+        """End the job with a reason, and tell the partner."""
+        close_old_connections()
+        fail(job, code=code, reason=reason)
+        self._forget_copy(job)
+
+    def retry(self, job: ClaimedJob, code: str, reason: str) -> None:
+        """Queue the job again for later."""
+        close_old_connections()
+        retry(job, code=code, reason=reason)
+        self._forget_copy(job)
+
+    def _work(self, job: ClaimedJob) -> Work[ClaimedJob]:
+        if job.content_type == ContentType.TEXT:
+            return Work(job, Modality.TEXT, passage=Passage(job.text, job.language or None))
+        return Work(job, Modality(job.content_type.value), path=self._path_of(job))
+
+    def _path_of(self, job: ClaimedJob) -> Path:
+        """Return where the bytes lie; a copy of them when the storage is not a local folder."""
+        assert job.media_sha256, "media without bytes: the constraint submission_has_its_content"
+        name = Media(sha256=job.media_sha256).storage_name
+        try:
+            return Path(default_storage.path(name))
+        except NotImplementedError:
+            copy = self._copies[job.id] = _copied(name)
+            return copy
+
+    def _forget_copy(self, job: ClaimedJob) -> None:
+        if copy := self._copies.pop(job.id, None):
+            copy.unlink(missing_ok=True)
+
+
+def _copied(name: str) -> Path:
+    with (
+        default_storage.open(name) as stored,
+        tempfile.NamedTemporaryFile(prefix="kilinda-", delete=False) as copy,
+    ):
+        shutil.copyfileobj(stored, copy)
+    return Path(copy.name)
+
+
+@contextmanager
+def kept_leases(owner: str) -> Iterator[None]:
+    """Renew the owner's leases from a thread until the block ends.
+
+    The thread opens a database connection only when the work outlasts a third of the lease.
+    """
+    done = Flag()
+
+    def renew() -> None:
+        try:
+            while not done.wait(settings.KILINDA_LEASE_SECONDS / 3):
+                close_old_connections()
+                queue.renew(owner)
+        finally:
+            connections.close_all()
+
+    thread = Thread(target=renew, name="leases", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def claimers(lane: str, owner: str) -> tuple[Claimer, Claimer]:
+    """Return how to claim the lane's healthy jobs, and how to claim one suspect, once."""
+    size = settings.KILINDA_CLAIM_SIZE if lane == AnalysisJob.Lane.SCREEN else MEDIA_CLAIM_SIZE
+    healthy = partial(queue.claim, lane=lane, limit=size, owner=owner)
+    return healthy, _once(partial(queue.claim_suspect, lane=lane, owner=owner))
+
+
+def _once(claimer: Claimer) -> Claimer:
+    left = [claimer]
+    return lambda: left.pop()() if left else []
+
+
+def until(seconds: float, is_stopping: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a check that more may be claimed: time is left and nobody asked to stop."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() < end and not is_stopping()
+
+
+# --- Writing -------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def record(
+    analysed: Sequence[Analysed[ClaimedJob]], *, policy: Policy, rules: Rules, model_set: str
+) -> list[AnalysisResult]:
+    """Write results, scores, events and what routing makes of them; return the results.
+
+    A job whose lease was lost gets nothing: another worker has it, or already finished it.
+    """
+    held = queue.finish([each.job for each in analysed])
+    mine = [each for each in analysed if each.job.id in held]
+    if not mine:
+        return []
+    fused = [fuse(each.job.content_type, each.judged, rules) for each in mine]
+    results = [
+        _result(each, outcome, policy, model_set) for each, outcome in zip(mine, fused, strict=True)
+    ]
+    AnalysisResult.objects.bulk_create(results)
+    DetectorScore.objects.bulk_create(
+        _score(result, judged)
+        for result, each in zip(results, mine, strict=True)
+        for judged in each.judged
+    )
+    append(_completed(each.job, result) for each, result in zip(mine, results, strict=True))
+    analysis_completed.send(AnalysisResult, results=results)
+    transaction.on_commit(lambda: _count(mine, results))
+    return results
+
+
+@transaction.atomic
+def fail(job: ClaimedJob, *, code: str, reason: str) -> None:
+    """End a job that can never succeed, and tell the partner why."""
+    if queue.fail(job, code=code, reason=reason):
+        payload = {"submission_id": str(job.submission_id), "code": code, "reason": reason}
+        append([NewEvent(job.organisation_id, "analysis.failed", job.submission_id, payload)])
+
+
+def retry(job: ClaimedJob, *, code: str, reason: str) -> None:
+    """Queue a job again after a pause; after its last attempt it fails and the partner is told."""
+    if job.attempt >= settings.KILINDA_MAX_ATTEMPTS:
+        fail(job, code=code, reason=reason)
+    else:
+        queue.retry_later(job)
+
+
+def _result(
+    each: Analysed[ClaimedJob], outcome: Outcome, policy: Policy, model_set: str
+) -> AnalysisResult:
+    return AnalysisResult(
+        job=_rows_of(each.job),
+        content_type=each.job.content_type,
+        overall_confidence=outcome.overall_confidence,
+        risk_level=outcome.risk_level,
+        audio_score=outcome.scores[Sense.AUDIO],
+        visual_score=outcome.scores[Sense.VISUAL],
+        text_score=outcome.scores[Sense.TEXT],
+        findings=list(outcome.findings),
+        metadata={
+            **each.facts,
+            "models": model_set.split(","),
+            "policy_version": policy.version,
+            "reasons": list(outcome.reasons),
+        },
+        policy=policy,
+    )
+
+
+def _rows_of(job: ClaimedJob) -> AnalysisJob:
+    """Return the job and its submission as rows, without asking the database for them again."""
+    submission = Submission(
+        id=job.submission_id,
+        organisation_id=job.organisation_id,
+        source=job.source,
+        content_type=job.content_type,
+    )
+    return AnalysisJob(id=job.id, submission=submission, priority=job.priority)
+
+
+def _score(result: AnalysisResult, judged: Judged) -> DetectorScore:
+    said = judged.judgement
+    score = DetectorScore(
+        result=result,
+        kind=judged.sense.value,
+        detector=said.detector,
+        version=said.version,
+        label=said.label,
+    )
+    if isinstance(said, Abstention):
+        score.abstention_code, score.abstention_reason = said.code, said.reason
+        return score
+    score.probability, score.raw = said.probability, said.raw
+    score.segments = [asdict(segment) for segment in said.segments]
+    return score
+
+
+def _completed(job: ClaimedJob, result: AnalysisResult) -> NewEvent:
+    return NewEvent(
+        job.organisation_id,
+        "analysis.completed",
+        job.submission_id,
+        {
+            "submission_id": str(job.submission_id),
+            "risk_level": str(result.risk_level),
+            "overall_confidence": result.overall_confidence,
+        },
+    )
+
+
+def _count(analysed: Sequence[Analysed[ClaimedJob]], results: Sequence[AnalysisResult]) -> None:
+    now = timezone.now()
+    for each, result in zip(analysed, results, strict=True):
+        metrics.DETECTIONS.labels(RiskLevel(result.risk_level).value, result.content_type).inc()
+        metrics.SCREENING_DURATION.observe((now - each.job.created_at).total_seconds())
+        if result.overall_confidence is not None:
+            metrics.SCREENING_CONFIDENCE.observe(float(result.overall_confidence))
+        if each.job.source == Submission.Source.EVENT:
+            metrics.EVENTS_PROCESSED.inc()

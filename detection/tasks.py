@@ -1,0 +1,165 @@
+"""Celery tasks: each answers a doorbell or a schedule and calls one use case."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from billiard import Event as SharedFlag
+from celery import shared_task
+from celery.signals import worker_process_init, worker_shutting_down
+from django.conf import settings
+
+from detection import doorbell, intake, queue, scoring
+from detection.errors import FetchError, FetchRefused
+from detection.fetching import fetch
+from detection.models import AnalysisJob
+from detection.queue import ClaimedJob
+from inference_worker.decoding.decoder import Decoder
+from inference_worker.registry import load_models
+from inference_worker.runtime import Runtime
+from inference_worker.types import Modality
+from kilinda import health, metrics
+from kilinda.audit import log as audit
+from kilinda.celery import app
+
+log = structlog.get_logger(__name__)
+
+Lane = AnalysisJob.Lane
+
+DRAIN_SECONDS = 10.0
+"""How long one task claims before it rings again and returns, so that a stop is never far."""
+HARD_LIMIT_SECONDS = 180
+"""Celery ends a worker child whose forward pass or decoder hangs; the sweep takes its jobs back."""
+BEAT_SECONDS = 5.0
+
+_MODALITIES = {
+    Lane.SCREEN: {Modality.TEXT},
+    Lane.MEDIA: {Modality.AUDIO, Modality.IMAGE, Modality.VIDEO},
+}
+
+# Set in the worker's parent process when it shuts down, seen by the children forked from it.
+_stopping = SharedFlag()
+
+
+@worker_shutting_down.connect
+def _stop_claiming(**_: Any) -> None:
+    _stopping.set()
+
+
+@worker_process_init.connect
+def _be_ready(**_: Any) -> None:
+    """Load the models of the lanes this worker listens to before the first doorbell."""
+    for lane in set(Lane.values) & set(app.amqp.queues.consume_from):
+        runtime(lane)
+        threading.Thread(target=_beat, args=[lane], name="beat", daemon=True).start()
+
+
+def _beat(lane: str) -> None:
+    while not _stopping.is_set():
+        health.beat(lane)
+        time.sleep(BEAT_SECONDS)
+
+
+@cache
+def runtime(lane: str) -> Runtime:
+    """Return this process's runtime for the lane, with its models loaded and warm."""
+    began = time.monotonic()
+    registry = load_models(Path(settings.KILINDA_MODELS), _MODALITIES[Lane(lane)])
+    made = Runtime(registry, Decoder() if lane == Lane.MEDIA else None, _observe)
+    made.warm_up()
+    seconds = round(time.monotonic() - began, 2)
+    log.info("models ready", lane=lane, models=registry.model_set, seconds=seconds)
+    return made
+
+
+def _observe(label: str, seconds: float) -> None:
+    metrics.INFERENCE_DURATION.labels(label).observe(seconds)
+
+
+@shared_task(time_limit=HARD_LIMIT_SECONDS)
+def drain_screen() -> int:
+    """Judge what waits in the screen lane; return how many."""
+    return drain(Lane.SCREEN)
+
+
+@shared_task(time_limit=HARD_LIMIT_SECONDS)
+def drain_media() -> int:
+    """Judge what waits in the media lane; return how many."""
+    return drain(Lane.MEDIA)
+
+
+def drain(lane: Lane, seconds: float = DRAIN_SECONDS) -> int:
+    """Run healthy jobs together and then one suspect alone, over and over for a bounded time."""
+    machine, owner = runtime(lane), owner_name(lane)
+    may_claim = scoring.until(seconds, _stopping.is_set)
+    total, more = 0, True
+    with scoring.kept_leases(owner):
+        while more and may_claim():
+            done = sum(
+                machine.drain(
+                    scoring.QueueSource(
+                        claimer, model_set=machine.registry.model_set, may_claim=may_claim
+                    )
+                )
+                for claimer in scoring.claimers(lane, owner)
+            )
+            total, more = total + done, done > 0
+    if more and not _stopping.is_set():
+        doorbell.ring(lane)
+    return total
+
+
+def owner_name(lane: str) -> str:
+    """Return a name for this drain's leases that no other drain, here or elsewhere, has."""
+    return f"{lane}@{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[:120]
+
+
+@shared_task(time_limit=HARD_LIMIT_SECONDS)
+def drain_fetch() -> int:
+    """Fetch what URLs in the queue point at, one after another; return how many."""
+    owner, may_claim = owner_name(Lane.FETCH), scoring.until(DRAIN_SECONDS, _stopping.is_set)
+    done = 0
+    with scoring.kept_leases(owner):
+        while may_claim() and (
+            jobs := queue.claim(lane=Lane.FETCH, limit=1, owner=owner)
+            or queue.claim_suspect(lane=Lane.FETCH, owner=owner)
+        ):
+            _fetch(jobs[0])
+            done += 1
+    if done and not may_claim() and not _stopping.is_set():
+        doorbell.ring(Lane.FETCH)
+    return done
+
+
+def _fetch(job: ClaimedJob) -> None:
+    try:
+        intake.attach_fetched(job, fetch(job.url))
+    except FetchRefused as refused:
+        scoring.fail(job, code=refused.code, reason=refused.reason)
+    except FetchError as failed:
+        scoring.retry(job, code=failed.code, reason=failed.reason)
+
+
+@shared_task
+def sweep() -> None:
+    """Take back jobs of lost workers; ring lanes whose doorbell was lost."""
+    swept = queue.sweep()
+    if swept.requeued or swept.dead:
+        log.warning("jobs of lost workers", requeued=swept.requeued, dead=swept.dead)
+    for lane in swept.lanes:
+        doorbell.publish(lane)
+
+
+@shared_task
+def seal_audit() -> None:
+    """Chain the audit entries written since the last time."""
+    while audit.seal():
+        continue
