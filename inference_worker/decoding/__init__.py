@@ -1,0 +1,1 @@
+"""From files to values: what one is (sniff), what it holds (decoder), a small view (previews)."""
