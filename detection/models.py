@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -16,7 +16,7 @@ from kilinda.partners.models import APIKey, Organisation, User
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PERCENT = {"max_digits": 5, "decimal_places": 2}
+PERCENT: dict[str, Any] = {"max_digits": 5, "decimal_places": 2}
 """Scores and confidences are percentages with two decimals, 0.00-100.00, as partners read them."""
 
 
@@ -111,6 +111,12 @@ class Submission(models.Model):
         max_length=35, blank=True, help_text="BCP 47 hint of the submitter."
     )
     metadata = models.JSONField(default=dict, blank=True)
+    fetched = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="What came from a URL: final address, redirects, title.",
+    )
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - NULLs are distinct in the unique constraint
     request_hash = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
