@@ -7,7 +7,7 @@ class ReviewConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the one wire from detection: finished analyses reach routing."""
-        from detection.signals import analysis_completed  # noqa: PLC0415 - apps load first
-        from review.routing import open_items  # noqa: PLC0415
+        from detection.signals import analysis_completed  # models load after apps
+        from review.routing import open_items
 
         analysis_completed.connect(open_items, dispatch_uid="review.routing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -9,6 +11,10 @@ from django.db.models.functions import Now
 from detection.models import AnalysisJob, AnalysisResult, Priority
 from kilinda.ids import uuid7
 from kilinda.partners.models import Organisation, User
+from review.access import Access, access_of
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
 class Verdict(models.TextChoices):
@@ -23,6 +29,20 @@ class Verdict(models.TextChoices):
     INCONCLUSIVE = "inconclusive", "Inconclusive"
     OUT_OF_SCOPE = "out_of_scope", "Out of scope"
     UNSUPPORTED_LANGUAGE = "unsupported_language", "Unsupported language"
+
+
+class ReviewItemQuerySet(models.QuerySet["ReviewItem"]):
+    """Named filters."""
+
+    def for_reviewer(self, user: AbstractBaseUser | AnonymousUser) -> ReviewItemQuerySet:
+        """Only what this user may review; nothing for anyone without a reviewing role."""
+        return self.within(access_of(user))
+
+    def within(self, access: Access | None) -> ReviewItemQuerySet:
+        """Only what this access reaches."""
+        if access is None:
+            return self.none()
+        return self if access.everywhere else self.filter(organisation__in=access.organisations)
 
 
 class ReviewItem(models.Model):
@@ -44,18 +64,33 @@ class ReviewItem(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     job = models.OneToOneField(AnalysisJob, on_delete=models.CASCADE, related_name="review_item")
-    result = models.OneToOneField(AnalysisResult, on_delete=models.CASCADE, related_name="review_item")
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="review_items")
+    result = models.OneToOneField(
+        AnalysisResult, on_delete=models.CASCADE, related_name="review_item"
+    )
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="review_items"
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
     reason = models.CharField(max_length=12, choices=Reason.choices)
     sampling_probability = models.FloatField(
         null=True, blank=True, help_text="For a random check: the chance it was drawn with, 0 to 1."
     )
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
-    severity = models.FloatField(default=0.0, help_text="Order within a priority; larger is sooner.")
-    assigned_to = models.ForeignKey(
-        User, on_delete=models.SET_NULL, null=True, blank=True, db_column="assigned_to", related_name="+"
+    severity = models.FloatField(
+        default=0.0, help_text="Order within a priority; larger is sooner."
     )
+    assigned_to = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_column="assigned_to",
+        related_name="+",
+    )
+    is_escalated = models.BooleanField(
+        default=False, help_text="Only senior reviewers may claim it, also after a claim ran out."
+    )
+    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     lease_token = models.UUIDField(null=True, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     expert_decision = models.CharField(max_length=24, choices=Verdict.choices, blank=True)
@@ -66,12 +101,19 @@ class ReviewItem(models.Model):
         null=True, blank=True, help_text="End of the time in which the decision may be undone."
     )
 
+    objects = ReviewItemQuerySet.as_manager()
+
     class Meta:
         db_table = "hitl_queue"
         ordering = ["priority", "-severity", "submitted_at"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(status="claimed", lease_token__isnull=False, lease_until__isnull=False, assigned_to__isnull=False)
+                condition=Q(
+                    status="claimed",
+                    lease_token__isnull=False,
+                    lease_until__isnull=False,
+                    assigned_to__isnull=False,
+                )
                 | ~Q(status="claimed") & Q(lease_token__isnull=True, lease_until__isnull=True),
                 name="item_claimed_is_leased",
             ),
@@ -92,8 +134,15 @@ class ReviewItem(models.Model):
                 condition=Q(status="open"),
                 name="item_claimable",
             ),
+            models.Index(
+                fields=["priority", "-severity", "submitted_at", "id"],
+                condition=Q(status__in=["open", "claimed"]),
+                name="item_waiting",
+            ),
             models.Index(fields=["lease_until"], condition=Q(status="claimed"), name="item_leases"),
-            models.Index(fields=["final_after"], condition=Q(status="decided"), name="item_to_finalise"),
+            models.Index(
+                fields=["final_after"], condition=Q(status="decided"), name="item_to_finalise"
+            ),
             models.Index(fields=["status", "-submitted_at"], name="item_by_status"),
         ]
 
@@ -109,7 +158,9 @@ class Decision(models.Model):
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="decisions")
     verdict = models.CharField(max_length=24, choices=Verdict.choices)
     note = models.TextField(blank=True, help_text="For colleagues; never sent to the partner.")
-    is_withdrawal = models.BooleanField(default=False, help_text="Undoes the decision it overrides.")
+    is_withdrawal = models.BooleanField(
+        default=False, help_text="Undoes the decision it overrides."
+    )
     override_of = models.OneToOneField(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="overridden_by"
     )
@@ -126,16 +177,29 @@ class Decision(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.reviewer}: {self.get_verdict_display()}{' withdrawn' if self.is_withdrawal else ''}"
+        withdrawn = " withdrawn" if self.is_withdrawal else ""
+        return f"{self.reviewer}: {self.get_verdict_display()}{withdrawn}"
 
 
 class ItemChange(models.Model):
-    """The queue's change log. Its id is the sequence number pages use to notice what they missed."""
+    """The queue's change log. By its ids pages notice what they missed."""
+
+    class Kind(models.TextChoices):
+        OPENED = "opened", "Opened"
+        CLAIMED = "claimed", "Claimed"
+        RELEASED = "released", "Released"
+        EXPIRED = "expired", "Claim ran out"
+        ESCALATED = "escalated", "Escalated"
+        DECIDED = "decided", "Decided"
+        UNDONE = "undone", "Decision undone"
+        FINALISED = "finalised", "Verdict final"
 
     id = models.BigAutoField(primary_key=True)
     item = models.ForeignKey(ReviewItem, on_delete=models.CASCADE, related_name="changes")
-    kind = models.CharField(max_length=20)
-    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    actor = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     detail = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

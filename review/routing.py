@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detection import results as verdicts
 from detection.models import AnalysisResult, Policy, Priority, RiskLevel
-from review.models import ReviewItem
+from review import history
+from review.models import ItemChange, ReviewItem
 
 _RISE = {level: place for place, level in enumerate(RiskLevel.values)}
 
@@ -41,7 +43,10 @@ def route(result: AnalysisResult, policy: Policy, draw: float) -> Route | None:
 
 
 def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
-    """Open a review item for each result that asks for one, in the caller's transaction."""
+    """Open a review item for each result that asks for one, in the caller's transaction.
+
+    However many there are: one statement for the items, one for their changes, one announcement.
+    """
     chance = random.SystemRandom()
     items = [
         _item(result, found)
@@ -50,6 +55,8 @@ def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
     ]
     if items:
         ReviewItem.objects.bulk_create(items)
+        verdicts.review_opened(item.result for item in items)
+        history.record(ItemChange(item=item, kind=ItemChange.Kind.OPENED) for item in items)
 
 
 def _item(result: AnalysisResult, found: Route) -> ReviewItem:
