@@ -8,10 +8,11 @@ STACK := $(VENV)/python -m kilinda.stack
 PACKAGES := kilinda detection review scans inference_worker
 
 # What a production machine would set, so that the deployment check judges settings, not gaps.
-PRODUCTION := DEBUG=false SECRET_KEY=check-only-3f9c1d7a5b2e8046c1a9d3f7b5e2084c6a1d9f3b7e5c \
-	ALLOWED_HOSTS=kilinda.example CSRF_TRUSTED_ORIGINS=https://kilinda.example
+PRODUCTION := KILINDA_HTTPS=true KILINDA_HOSTS=kilinda.example \
+	KILINDA_ORIGINS=https://kilinda.example KILINDA_FETCH_ALLOW= \
+	SECRET_KEY=for-this-check-only-3f9c1d7a5b2e8046c1a9d3f7b5e2084c6a1d9f3b7e5c
 
-.PHONY: run test check bench fault lock
+.PHONY: run test check check-django bench fault lock
 
 run:
 	$(SETUP) run
@@ -29,7 +30,6 @@ check:
 	@$(STACK) up --ephemeral -- $(MAKE) --no-print-directory check-django
 
 # Needs DATABASE_URL and REDIS_URL, so `check` runs it beside the embedded servers.
-.PHONY: check-django
 check-django:
 	$(VENV)/mypy $(PACKAGES)
 	$(VENV)/python manage.py makemigrations --check --dry-run

@@ -1,7 +1,7 @@
 """Gives every test run real PostgreSQL and Valkey servers.
 
-Loaded by `-p` in pyproject.toml: Django's settings want their URLs before any conftest is read. Under
-`make test` the URLs are set already; a plain `pytest` starts an embedded pair for its own lifetime.
+Loaded by `-p` in pyproject.toml: Django's settings want their URLs before any conftest is read.
+Under `make test` the URLs are set already; a plain `pytest` starts an embedded pair for itself.
 Parallel processes (xdist) share one pair: a PostgreSQL database each by pytest-django, a numbered
 Redis database each by this module.
 """
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+STACK_UP = (sys.executable, "-m", "kilinda.stack", "up", "--ephemeral")
 PASSED_ON = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "KILINDA_HOME")
 # Prints where the servers are, then lives exactly as long as our end of its standard input.
 TELL_AND_WAIT = (
@@ -36,8 +37,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def _start_servers(config: pytest.Config) -> None:
     stack = subprocess.Popen(
-        [sys.executable, "-m", "kilinda.stack", "up", "--ephemeral", "--"]
-        + [sys.executable, "-c", TELL_AND_WAIT],
+        [*STACK_UP, "--", sys.executable, "-c", TELL_AND_WAIT],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -166,7 +166,8 @@ def _end(pid: int) -> None:
 
 
 def _command_of(pid: int) -> str:
-    command = ["ps", "-o", "command=", "-p", str(pid)]
-    if sys.platform == "linux":  # where ps may not be installed
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    return subprocess.run(command, text=True, capture_output=True, check=False).stdout  # noqa: S603
+    recorded = Path(f"/proc/{pid}/cmdline")
+    if recorded.exists():  # Linux, where ps may not be installed
+        return recorded.read_bytes().decode(errors="replace")
+    asked = ["ps", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(asked, text=True, capture_output=True, check=False).stdout  # noqa: S603
