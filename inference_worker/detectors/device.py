@@ -1,0 +1,105 @@
+"""Where and in which number format a model runs: measured at start, not assumed."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+MOST_DISAGREEMENT = 0.05
+"""Mean change of the logits a faster format may cause, as a share of their spread."""
+TIMED_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One number format on this machine."""
+
+    dtype: torch.dtype
+    seconds: float
+    """Median time of one forward pass over the sample batch."""
+    disagreement: float
+    """Mean difference to float32 logits, as a share of their standard deviation."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the format's logits may stand in for float32's."""
+        return self.disagreement <= MOST_DISAGREEMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The format chosen, and the trials it was chosen from."""
+
+    dtype: torch.dtype
+    trials: tuple[Trial, ...]
+
+
+def choose_device() -> torch.device:
+    """Return CUDA when there is one, else the CPU with a thread for each core we may use."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(_usable_cores())
+    return torch.device("cpu")
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_precision(model: torch.nn.Module, sample_batch: Mapping[str, torch.Tensor]) -> Precision:
+    """Try float32 and bfloat16 on `sample_batch`; leave `model` in the fastest that agrees.
+
+    `model` returns an object with `.logits`; `sample_batch` holds its keyword arguments, on its
+    device, several different items so that their logits have a spread.
+    """
+    whole = _logits(model.to(torch.float32), sample_batch)
+    trials = tuple(
+        _tried(dtype, model, sample_batch, whole) for dtype in (torch.float32, torch.bfloat16)
+    )
+    chosen = min((trial for trial in trials if trial.agrees), key=lambda trial: trial.seconds)
+    model.to(chosen.dtype)
+    return Precision(chosen.dtype, trials)
+
+
+def _tried(
+    dtype: torch.dtype,
+    model: torch.nn.Module,
+    batch: Mapping[str, torch.Tensor],
+    whole: torch.Tensor,
+) -> Trial:
+    """Time a copy of `model` in `dtype`: casting the model itself would round it for good."""
+    copied = copy.deepcopy(model).to(dtype)
+    error = float((_logits(copied, batch) - whole).abs().mean()) / (float(whole.std()) or 1.0)
+    return Trial(dtype, _median_seconds(copied, batch), error)
+
+
+def as_floats(batch: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return the batch with its floating point tensors in `dtype`; ids and masks stay."""
+    return {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in batch.items()
+    }
+
+
+@torch.inference_mode()
+def _logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    found: torch.Tensor = model(**as_floats(batch, model.dtype)).logits
+    return found.float().cpu()
+
+
+def _median_seconds(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> float:
+    taken = []
+    for _ in range(TIMED_RUNS):
+        began = time.perf_counter()
+        _logits(model, batch)
+        taken.append(time.perf_counter() - began)
+    return sorted(taken)[TIMED_RUNS // 2]

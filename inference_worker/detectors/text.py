@@ -1,0 +1,209 @@
+"""Judges whether a text is abusive: gates, overlapping token windows, one calibrated score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Encoding
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from inference_worker.detectors.device import choose_device, choose_precision
+from inference_worker.detectors.languages import Languages
+from inference_worker.detectors.normalisation import Normalised, normalise
+from inference_worker.errors import ModelUnusable
+from inference_worker.registry import ModelFolder
+from inference_worker.types import Abstention, Judgement, Passage, Prepared, Score, Segment, Window
+
+LONGEST_WINDOW = 128
+"""Tokens, [CLS] and [SEP] included; longer input costs more and was never trained on."""
+OVERLAP = 32
+"""Tokens two neighbouring windows share, so that no sentence is only seen cut in half."""
+COMMON_LENGTHS = (8, 16, 24, 32, 48, 64, 128)
+MOST_PARTS = 64
+"""Words (or runs of words) left out one at a time to explain a score."""
+WORD = re.compile(r"\S+")
+SAMPLES = (
+    "Good morning, the county office opens at nine.",
+    "You are all rats and should be thrown out of this country!",
+    "Habari za asubuhi ndugu zangu, mkutano utaanza saa nne.",
+    "Nyinyi ni takataka, tutawafukuza hapa.",
+)
+
+
+class Highlight(TypedDict):
+    """A stretch of the original text and how much it raises the logit of abuse."""
+
+    start: int
+    end: int
+    weight: float
+
+
+class TextDetector:
+    """Scores a Passage with a sequence classification model."""
+
+    batch_size = 16
+
+    def __init__(self, folder: ModelFolder) -> None:
+        """Load the model. Raises ModelUnusable when its files do not fit together."""
+        self.name, self.version, self.label = folder.name, folder.version, folder.task
+        self._folder = folder
+        self._positive = _place_of(folder)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder.path, local_files_only=True, trust_remote_code=False
+            )
+            self._model = AutoModelForSequenceClassification.from_pretrained(
+                folder.path, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
+        except (OSError, ValueError) as wrong:
+            raise ModelUnusable(f"{folder} cannot be loaded: {wrong}") from wrong
+        self._pad = tokenizer.pad_token_id or 0
+        # The Rust tokenizer itself: the Python wrapper around it costs more than it does.
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(LONGEST_WINDOW, stride=OVERLAP)
+        self._languages = Languages(folder.path) if folder.languages else None
+        self._device = choose_device()
+        self._model.to(self._device).eval()
+        self.precision = choose_precision(self._model, self._batch(self._sample_windows()))
+
+    def prepare(self, content: Passage) -> Prepared | Abstention:
+        """Check length and language, and cut the text into windows of LONGEST_WINDOW tokens."""
+        most = int(self._folder.gates["max_characters"])
+        normalised = normalise(content.text[:most])
+        if refusal := self._refusal(content, normalised):
+            return refusal
+        notes = {"characters": len(content.text), "judged_characters": min(len(content.text), most)}
+        return Prepared(self._windows(normalised), notes)
+
+    @torch.inference_mode()
+    def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+        """Return the log odds of abuse for each window, shape (n,)."""
+        logits = self._model(**self._batch(windows)).logits.float()
+        others = torch.cat([logits[:, : self._positive], logits[:, self._positive + 1 :]], dim=1)
+        odds = logits[:, self._positive] - torch.logsumexp(others, dim=1)
+        return np.asarray(odds.cpu().numpy(), np.float32)
+
+    def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
+        """Score the text as its worst window; every window becomes a segment."""
+        probability = self._folder.calibration.probability
+        worst = float(logits.max())
+        segments = tuple(
+            Segment(window.start, window.end, probability(float(logit)))
+            for window, logit in zip(prepared.windows, logits, strict=True)
+        )
+        return Score(
+            detector=self.name,
+            version=self.version,
+            label=self.label,
+            probability=probability(worst),
+            raw=worst,
+            segments=segments,
+            notes=dict(prepared.notes),
+        )
+
+    def explain(self, content: Passage, score: Score) -> list[Highlight]:
+        """Return how far the logit of the worst segment falls when each of its words is left out.
+
+        Offsets are into the original text; a segment of more than MOST_PARTS words is explained by
+        runs of words. A negative weight means that the word speaks against abuse.
+        """
+        worst = max(score.segments, key=lambda segment: segment.probability)
+        start, end = int(worst.start), int(worst.end)
+        spans = _parts(content.text, start, end)
+        without = [content.text[start:a] + " " + content.text[b:end] for a, b in spans]
+        whole, *reduced = self._logits_of([content.text[start:end], *without])
+        return [
+            Highlight(start=a, end=b, weight=whole - logit)
+            for (a, b), logit in zip(spans, reduced, strict=True)
+        ]
+
+    def warm_up(self) -> None:
+        """Run one full batch of each common length."""
+        for length in COMMON_LENGTHS:
+            window = Window(np.full(length, self._pad, np.int64), length, 0, 0)
+            self.forward([window] * self.batch_size)
+
+    def _refusal(self, content: Passage, normalised: Normalised) -> Abstention | None:
+        least = int(self._folder.gates["min_letters"])
+        letters = sum(character.isalpha() for character in normalised.text)
+        if letters < least:
+            return self._abstain(
+                "too_short", f"The text has {letters} letters; at least {least} are needed."
+            )
+        if language := self._unmeasured_language(content.language, normalised.text):
+            known = ", ".join(self._folder.languages)
+            reason = f"The model was measured on {known}; this text is taken to be in {language}."
+            return self._abstain("language_not_measured", reason)
+        return None
+
+    def _unmeasured_language(self, hint: str | None, text: str) -> str | None:
+        """Return the language in which the model must not guess, or None."""
+        if self._languages is None:
+            return None
+        primary = (hint or "und").lower().replace("_", "-").partition("-")[0]
+        if primary not in {"und", *self._folder.languages}:
+            return primary
+        return self._languages.foreign(text)
+
+    def _abstain(self, code: str, reason: str) -> Abstention:
+        return Abstention(self.name, self.version, self.label, code, reason)
+
+    def _windows(self, normalised: Normalised) -> tuple[Window, ...]:
+        encoding = self._tokenizer.encode(normalised.text)
+        return tuple(_window(part, normalised) for part in (encoding, *encoding.overflowing))
+
+    def _batch(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
+        """Return token ids and mask padded to the longest window, shape (n, longest)."""
+        longest = max(window.length for window in windows)
+        ids = np.full((len(windows), longest), self._pad, np.int64)
+        mask = np.zeros((len(windows), longest), np.int64)
+        for row, window in enumerate(windows):
+            ids[row, : window.length] = window.features
+            mask[row, : window.length] = 1
+        tensors = {"input_ids": ids, "attention_mask": mask}
+        return {name: torch.from_numpy(a).to(self._device) for name, a in tensors.items()}
+
+    def _logits_of(self, texts: Sequence[str]) -> list[float]:
+        """Return one logit a text, of its first window."""
+        windows = [self._windows(normalise(text))[0] for text in texts]
+        batches = (
+            windows[at : at + self.batch_size] for at in range(0, len(windows), self.batch_size)
+        )
+        return [float(logit) for batch in batches for logit in self.forward(batch)]
+
+    def _sample_windows(self) -> list[Window]:
+        sampled = [self._windows(normalise(text))[0] for text in SAMPLES]
+        return sampled * (self.batch_size // len(sampled))
+
+
+def _place_of(folder: ModelFolder) -> int:
+    """Return which output of the model claims the folder's task."""
+    if folder.task not in folder.labels or len(folder.labels) < 2:
+        raise ModelUnusable(f"{folder}: labels must name {folder.task!r} and its opposite.")
+    return folder.labels.index(folder.task)
+
+
+def _window(part: Encoding, normalised: Normalised) -> Window:
+    """Turn one stretch of tokens into a Window with offsets into the original text."""
+    real = [
+        span
+        for span, special in zip(part.offsets, part.special_tokens_mask, strict=True)
+        if not special
+    ]
+    first, last = (real[0][0], real[-1][1]) if real else (0, 0)
+    start, end = normalised.span(first, last)
+    return Window(np.array(part.ids, np.int64), len(part.ids), start, end)
+
+
+def _parts(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Split text[start:end] into at most MOST_PARTS words or runs of words, as offsets."""
+    spans = [match.span() for match in WORD.finditer(text, start, end)]
+    run = -(-len(spans) // MOST_PARTS) or 1
+    groups = [spans[at : at + run] for at in range(0, len(spans), run)]
+    return [(group[0][0], group[-1][1]) for group in groups]
