@@ -2,6 +2,7 @@
 
 Every move is one statement fenced by the lease token, and every time is the database's, so a late
 or skewed worker can never overwrite what another did. See docs/adr/002-postgresql-is-the-queue.md.
+Times are statement_timestamp(), which is what Django's Now() means too.
 """
 
 from __future__ import annotations
@@ -51,15 +52,15 @@ class ClaimedJob:
 _CLAIM = """
 WITH picked AS (
     SELECT id, submission_id FROM analysis_jobs
-    WHERE state = 'queued' AND lane = %(lane)s AND run_after <= now() AND {which}
+    WHERE state = 'queued' AND lane = %(lane)s AND run_after <= statement_timestamp() AND {which}
     ORDER BY priority, run_after, id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
 UPDATE analysis_jobs AS job
 SET state = 'running', lease_token = %(token)s, lease_owner = %(owner)s,
-    lease_until = now() + make_interval(secs => %(lease)s),
-    attempt = job.attempt + 1, started_at = now()
+    lease_until = statement_timestamp() + make_interval(secs => %(lease)s),
+    attempt = job.attempt + 1, started_at = statement_timestamp()
 FROM picked JOIN detection_submission AS submission ON submission.id = picked.submission_id
 WHERE job.id = picked.id
 RETURNING job.id, job.attempt, job.priority, job.created_at,
@@ -122,8 +123,8 @@ def renew(owner: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE analysis_jobs SET lease_until = now() + make_interval(secs => %s)
-            WHERE state = 'running' AND lease_owner = %s AND lease_until > now()
+            UPDATE analysis_jobs SET lease_until = statement_timestamp() + make_interval(secs => %s)
+            WHERE state = 'running' AND lease_owner = %s AND lease_until > statement_timestamp()
             """,
             [settings.KILINDA_LEASE_SECONDS, owner],
         )
@@ -133,8 +134,8 @@ def renew(owner: str) -> int:
 _LEAVE = """
 UPDATE analysis_jobs AS job
 SET state = %(state)s, lease_token = NULL, lease_until = NULL, lease_owner = '',
-    run_after = now() + make_interval(secs => %(delay)s),
-    finished_at = CASE WHEN %(state)s = 'queued' THEN NULL ELSE now() END,
+    run_after = statement_timestamp() + make_interval(secs => %(delay)s),
+    finished_at = CASE WHEN %(state)s = 'queued' THEN NULL ELSE statement_timestamp() END,
     failure_code = %(code)s, failure_reason = %(reason)s
 FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS held(id, token)
 WHERE job.id = held.id AND job.lease_token = held.token AND job.state = 'running'
@@ -197,7 +198,7 @@ def move_to_lane(job_id: UUID, lease_token: UUID, lane: str) -> bool:
             """
             UPDATE analysis_jobs
             SET state = 'queued', lane = %s, lease_token = NULL, lease_until = NULL,
-                lease_owner = '', attempt = 0, crash_count = 0, run_after = now()
+                lease_owner = '', attempt = 0, crash_count = 0, run_after = statement_timestamp()
             WHERE id = %s AND lease_token = %s AND state = 'running'
             """,
             [lane, job_id, lease_token],
@@ -208,13 +209,13 @@ def move_to_lane(job_id: UUID, lease_token: UUID, lane: str) -> bool:
 _SWEEP = """
 WITH lost AS (
     SELECT id FROM analysis_jobs
-    WHERE state = 'running' AND lease_until < now()
+    WHERE state = 'running' AND lease_until < statement_timestamp()
     ORDER BY lease_until LIMIT %(page)s FOR UPDATE SKIP LOCKED
 )
 UPDATE analysis_jobs AS job
 SET crash_count = job.crash_count + 1, lease_token = NULL, lease_until = NULL, lease_owner = '',
     state = CASE WHEN job.crash_count + 1 >= %(most)s THEN 'dead' ELSE 'queued' END,
-    finished_at = CASE WHEN job.crash_count + 1 >= %(most)s THEN now() END,
+    finished_at = CASE WHEN job.crash_count + 1 >= %(most)s THEN statement_timestamp() END,
     failure_code = CASE WHEN job.crash_count + 1 >= %(most)s THEN 'worker_lost' ELSE '' END,
     failure_reason = CASE WHEN job.crash_count + 1 >= %(most)s THEN %(reason)s ELSE '' END
 FROM lost WHERE job.id = lost.id
@@ -240,8 +241,8 @@ def sweep() -> Swept:
         states = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             """
-            SELECT DISTINCT lane FROM analysis_jobs WHERE state = 'queued' AND run_after <= now()
-            AND (crash_count > 0 OR run_after < now() - make_interval(secs => %s) OR attempt > 0)
+            SELECT DISTINCT lane FROM analysis_jobs WHERE state = 'queued' AND run_after <= statement_timestamp()
+            AND (crash_count > 0 OR run_after < statement_timestamp() - make_interval(secs => %s) OR attempt > 0)
             """,
             [_QUEUED_TOO_LONG_SECONDS],
         )

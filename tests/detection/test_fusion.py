@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from detection.fusion import Levels, Rules, fuse
+from detection.models import RiskLevel
+from inference_worker.looks import Judged, Sense
+from inference_worker.types import Abstention, Score, Segment
+
+RULES = Rules(
+    version=7,
+    review_when_not_judged=True,
+    levels={
+        ("text", "text"): Levels(50, 80, 95),
+        ("video", "visual"): Levels(50, 80, 95),
+        ("video", "audio"): Levels(40, 60, 90),
+    },
+)
+
+
+def score(probability: float, sense: Sense = Sense.TEXT, **more: object) -> Judged:
+    return Judged(sense, Score("toy", "1", "abuse", probability, 0.0, **more))  # type: ignore[arg-type]
+
+
+def refused(sense: Sense) -> Judged:
+    return Judged(sense, Abstention("toy", "1", "abuse", "too_short", "Too short to judge."))
+
+
+@pytest.mark.parametrize(
+    ("probability", "level"),
+    [
+        (0.0, RiskLevel.LOW),
+        (0.49994, RiskLevel.LOW),  # 49.99 % once rounded
+        (0.49996, RiskLevel.MEDIUM),  # a partner who sees 50.00 % must see what 50 % means
+        (0.8, RiskLevel.HIGH),
+        (0.9499, RiskLevel.HIGH),
+        (0.95, RiskLevel.CRITICAL),
+        (1.0, RiskLevel.CRITICAL),
+    ],
+)
+def test_the_level_begins_at_its_threshold(probability: float, level: RiskLevel) -> None:
+    assert fuse("text", [score(probability)], RULES).risk_level == level
+
+
+def test_a_video_is_as_risky_as_the_worse_of_picture_and_sound() -> None:
+    outcome = fuse("video", [score(0.55, Sense.VISUAL), score(0.65, Sense.AUDIO)], RULES)
+    assert outcome.risk_level == RiskLevel.HIGH
+    assert outcome.overall_confidence == 65.0
+    assert (outcome.scores[Sense.VISUAL], outcome.scores[Sense.AUDIO]) == (55.0, 65.0)
+    assert outcome.scores[Sense.TEXT] is None
+
+
+def test_what_could_not_be_judged_is_null_with_a_finding_that_says_why() -> None:
+    outcome = fuse("video", [score(0.1, Sense.VISUAL), refused(Sense.AUDIO)], RULES)
+    assert outcome.scores[Sense.AUDIO] is None
+    assert [(f["code"], f["severity"], f["message"]) for f in outcome.findings] == [
+        ("too_short", "info", "Too short to judge.")
+    ]
+
+
+def test_content_nobody_could_judge_goes_where_policy_says() -> None:
+    asking = fuse("text", [refused(Sense.TEXT)], RULES)
+    passing = fuse("text", [refused(Sense.TEXT)], Rules(7, RULES.levels, False))
+    assert (asking.overall_confidence, asking.risk_level) == (None, RiskLevel.MEDIUM)
+    assert passing.risk_level == RiskLevel.LOW
+
+
+def test_a_finding_points_at_the_worst_part() -> None:
+    parts = (Segment(0, 10, 0.2), Segment(10, 20, 0.9))
+    (finding,) = fuse("text", [score(0.9, segments=parts)], RULES).findings
+    assert (finding["code"], finding["severity"], finding["segment"]) == ("abuse", "high", [10, 20])
+
+
+def test_low_scores_leave_no_finding() -> None:
+    assert fuse("text", [score(0.3)], RULES).findings == ()
+
+
+def test_the_highest_of_several_detectors_counts() -> None:
+    assert fuse("text", [score(0.3), score(0.7)], RULES).overall_confidence == 70.0
+
+
+def test_the_reasons_name_the_policy_version() -> None:
+    assert "policy version 7" in fuse("text", [score(0.7)], RULES).reasons[0]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference_worker.looks import Look, Sense, add_up, facts_of
+from inference_worker.types import (
+    Abstention,
+    Footage,
+    Frame,
+    Picture,
+    Prepared,
+    Recording,
+    Score,
+)
+from tests.inference_worker.toys import WordCounter
+
+PICTURE = Picture(np.zeros((2, 2, 3), np.uint8), 2, 2)
+
+
+def footage(*, frames: int, sound: bool) -> Footage:
+    return Footage(
+        frames=tuple(Frame(float(at), PICTURE) for at in range(frames)),
+        sound=Recording(np.zeros(16_000, np.float32), 1.0) if sound else None,
+        duration_seconds=float(frames),
+        width=2,
+        height=2,
+    )
+
+
+def seen(*chances: float | None) -> list[tuple[Look, Score | Abstention]]:
+    refused = Abstention("image", "1", "synthetic_image", "too_small", "Too small.")
+    return [
+        (
+            Look(Sense.VISUAL, WordCounter(name="image"), Prepared(()), float(at)),
+            refused if chance is None else Score("image", "1", "synthetic_image", chance, chance),
+        )
+        for at, chance in enumerate(chances)
+    ]
+
+
+def test_a_video_scores_as_the_mean_of_its_three_highest_frames() -> None:
+    (judged,) = add_up(footage(frames=5, sound=True), seen(0.1, 0.9, 0.6, 0.3, 0.2))
+    assert isinstance(judged.judgement, Score)
+    assert judged.judgement.probability == pytest.approx(0.6)
+    spans = [(s.start, s.end, s.probability) for s in judged.judgement.segments]
+    assert spans[1] == (1.0, 2.0, 0.9)
+    assert spans[-1] == (4.0, 5.0, 0.2)
+
+
+def test_frames_nobody_could_judge_are_left_out_but_counted() -> None:
+    (judged,) = add_up(footage(frames=3, sound=True), seen(None, 0.8, None))
+    assert isinstance(judged.judgement, Score)
+    assert judged.judgement.probability == pytest.approx(0.8)
+    assert judged.judgement.notes == {"frames_judged": 1, "frames_seen": 3}
+
+
+def test_a_video_none_of_whose_frames_can_be_judged_is_not_judged() -> None:
+    (judged,) = add_up(footage(frames=2, sound=True), seen(None, None))
+    assert isinstance(judged.judgement, Abstention)
+
+
+def test_a_silent_video_says_why_it_has_no_audio_score() -> None:
+    judged = add_up(footage(frames=1, sound=False), seen(0.5))
+    silent = [each.judgement for each in judged if each.sense == Sense.AUDIO]
+    assert isinstance(silent[0], Abstention)
+    assert silent[0].code == "no_sound"
+
+
+def test_facts_name_sizes_and_durations() -> None:
+    assert facts_of(footage(frames=2, sound=False)) == {
+        "duration_seconds": 2.0,
+        "width": 2,
+        "height": 2,
+        "frames_judged": 2,
+        "has_sound": False,
+    }
