@@ -36,6 +36,8 @@ INSTALLED_APPS = [
     "django_prometheus",
     "kilinda.partners",
     "kilinda.audit",
+    "kilinda.backoffice",
+    "kilinda.demo",
     "detection",
     "review",
     "scans",
@@ -164,6 +166,10 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 # --- People ----------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "partners.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "kilinda.partners.roles.AdministratorBackend",
+]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "review:queue"
 LOGOUT_REDIRECT_URL = "login"
@@ -180,6 +186,35 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# --- Back office -----------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Kilinda-Sauti",
+    "SITE_HEADER": "Kilinda-Sauti",
+    "SITE_SUBHEADER": "Back office",
+    "SITE_SYMBOL": "graphic_eq",
+    "SITE_URL": "/review/",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": True,
+    # A deep teal, the reviewer pages' accent.
+    "COLORS": {
+        "primary": {
+            "50": "#f0fdfa",
+            "100": "#ccfbf1",
+            "200": "#99f6e4",
+            "300": "#5eead4",
+            "400": "#2dd4bf",
+            "500": "#14b8a6",
+            "600": "#0f766e",
+            "700": "#115e59",
+            "800": "#134e4a",
+            "900": "#042f2e",
+            "950": "#021c1b",
+        }
+    },
+    "SIDEBAR": {"navigation": "kilinda.backoffice.navigation.sidebar", "show_search": False},
+}
 
 # --- Transport security ------------------------------------------------------------------------------
 

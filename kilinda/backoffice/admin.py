@@ -1,0 +1,5 @@
+"""Registers every page of the back office with Django's admin."""
+
+from kilinda.backoffice import audit, content, partners, policies, review, scans, schedules
+
+__all__ = ["audit", "content", "partners", "policies", "review", "scans", "schedules"]
