@@ -20,3 +20,7 @@ urlpatterns = [
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.export, name="metrics"),
 ]
+
+handler400 = "detection.api.problems.bad_request"
+handler404 = "detection.api.problems.not_found"
+handler500 = "detection.api.problems.server_error"
