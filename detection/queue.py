@@ -241,8 +241,10 @@ def sweep() -> Swept:
         states = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             """
-            SELECT DISTINCT lane FROM analysis_jobs WHERE state = 'queued' AND run_after <= statement_timestamp()
-            AND (crash_count > 0 OR run_after < statement_timestamp() - make_interval(secs => %s) OR attempt > 0)
+            SELECT DISTINCT lane FROM analysis_jobs
+            WHERE state = 'queued' AND run_after <= statement_timestamp()
+            AND (crash_count > 0 OR attempt > 0
+                 OR run_after < statement_timestamp() - make_interval(secs => %s))
             """,
             [_QUEUED_TOO_LONG_SECONDS],
         )

@@ -1,0 +1,211 @@
+"""The whole stack as it runs: latency of screening, time until a reviewer's page shows an item,
+and idle memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from django.db import connection
+
+from detection import doorbell, tasks
+from detection.models import AnalysisJob, AnalysisResult
+from inference_worker.looks import look_at
+from inference_worker.types import Passage, Prepared
+from kilinda.partners import keys
+from kilinda.partners.models import Member, Organisation, Role, User
+from kilinda.stack.home import free_port
+from kilinda.stack.processes import PROCESSES
+from tests.bench import queueing
+from tests.bench.report import Line
+
+SHORT = "You are all thieves and liars, go away from our town."
+LOAD_PER_SECOND = 100
+LOAD_SECONDS = 10
+PUSHES = 20
+
+
+def measure() -> list[Line]:
+    """Return screening_p99_ms, push_p95_ms and idle_memory_mib."""
+    organisation, _ = Organisation.objects.get_or_create(name="Bench", slug="bench")
+    port = free_port()
+    with _running(port) as stack:
+        memory = [Line("idle_memory_mib", _memory_mib(stack), "MiB PSS, whole stack")]
+        return memory + _screening(organisation) + _pushes(organisation, port)
+
+
+@contextmanager
+def _running(port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run the processes of `make run` against the benchmark's database."""
+    environment = {**os.environ, "KILINDA_LOG_LEVEL": "WARNING"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", *line.format(port=port).split()],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        for line in PROCESSES.values()
+    ]
+    try:
+        _wait_until_ready(port)
+        yield running
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(60)
+
+
+def _wait_until_ready(port: int) -> None:
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise TimeoutError("the stack is not ready after 180 seconds")
+
+
+# --- Screening latency ---------------------------------------------------------------------------
+
+
+def _screening(organisation: Organisation) -> list[Line]:
+    """Queue short texts at a steady rate; latency is from the job's row to its result's row."""
+    AnalysisJob.objects.all().delete()
+    began = time.monotonic()
+    for number in range(LOAD_PER_SECOND * LOAD_SECONDS):
+        while time.monotonic() < began + number / LOAD_PER_SECOND:
+            time.sleep(0.001)
+        queueing.fill(organisation, [SHORT])
+        doorbell.ring("screen")
+    _wait_for_results(LOAD_PER_SECOND * LOAD_SECONDS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM result.created_at - job.created_at) * 1000 "
+            "FROM analysis_results result JOIN analysis_jobs job ON job.id = result.job_id"
+        )
+        spent = [float(row[0]) for row in cursor.fetchall()]
+    cuts = quantiles(spent, n=100)
+    floor = _one_forward_ms()
+    return [
+        Line("screening_p50_ms", cuts[49], f"ms at {LOAD_PER_SECOND}/s", floor),
+        Line("screening_p99_ms", cuts[98], f"ms at {LOAD_PER_SECOND}/s", floor, goal="< 100"),
+    ]
+
+
+def _wait_for_results(count: int) -> None:
+    end = time.monotonic() + 120
+    while AnalysisResult.objects.count() < count:
+        assert time.monotonic() < end, "the lane does not keep up"
+        time.sleep(0.1)
+
+
+def _one_forward_ms() -> float:
+    """Return what one short text costs the model alone, in milliseconds."""
+    registry = tasks.runtime(AnalysisJob.Lane.SCREEN).registry
+    (look,) = look_at(Passage(SHORT, "en"), registry)
+    assert isinstance(look.prepared, Prepared)
+    spent = []
+    for _ in range(30):
+        began = time.perf_counter()
+        look.detector.forward(look.prepared.windows)
+        spent.append(time.perf_counter() - began)
+    return 1000 * median(spent)
+
+
+# --- Push ----------------------------------------------------------------------------------------
+
+
+def _pushes(organisation: Organisation, port: int) -> list[Line]:
+    """Submit by API, and wait until a signed-in reviewer's open page shows the new item."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("push_p95_ms is not measured: chromium is missing", file=sys.stderr)
+        return []
+    from playwright.sync_api import sync_playwright
+
+    _, key = keys.issue(organisation=organisation, name="push")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop runs in this thread
+    reviewer = _reviewer()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        base = f"http://127.0.0.1:{port}"
+        page.goto(f"{base}/login/")
+        page.fill("[name=username]", reviewer.username)
+        page.fill("[name=password]", "bench-password")
+        page.click("[type=submit]")
+        page.wait_for_selector("[data-live=connected]", state="attached")
+        spent = [_push(page, base, key, number) for number in range(PUSHES)]
+        browser.close()
+    return [Line("push_p95_ms", quantiles(spent, n=20)[18], "ms, submit to page", goal="< 500")]
+
+
+def _reviewer() -> User:
+    user = User.objects.create_user("bench", password="bench-password")
+    operator = Organisation.objects.create(name="Desk", slug="desk", is_operator=True)
+    Member.objects.create(user=user, organisation=operator, role=Role.REVIEWER)
+    return user
+
+
+def _push(page: Any, base: str, key: str, number: int) -> float:
+    began = time.perf_counter()
+    body = json.dumps({"text": f"{SHORT} I will kill you, you filthy animals. ({number})"}).encode()
+    request = urllib.request.Request(
+        f"{base}/api/v1/submissions",
+        body,
+        {"X-API-Key": key, "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert response.status == 202
+    page.get_by_text(f"({number})").first.wait_for(timeout=10_000)
+    return 1000 * (time.perf_counter() - began)
+
+
+# --- Memory --------------------------------------------------------------------------------------
+
+
+def _memory_mib(stack: list[subprocess.Popen[bytes]]) -> float:
+    """Return the proportional set size of our processes, their children, and the two servers."""
+    pids = {child for process in stack for child in _tree(process.pid)}
+    pids |= {child for pid in _servers() for child in _tree(pid)}
+    return sum(_pss_kib(pid) for pid in pids) / 1024
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from _tree(int(child))
+
+
+def _servers() -> list[int]:
+    """Return the embedded servers: the brothers of this process under the supervisor."""
+    supervisor = os.getppid()
+    return [
+        pid
+        for pid in _tree(supervisor)
+        if Path(f"/proc/{pid}/comm").read_text().strip() in {"postgres", "valkey-server"}
+    ]
+
+
+def _pss_kib(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
