@@ -30,11 +30,12 @@ SAMPLES = Path("kilinda/demo/samples")
 TEXTS, PICTURES, SOUNDS = 768, 96, 48
 LANE = AnalysisJob.Lane
 
-WORDS = (
+SPEECH = (
     "the vote was counted and nobody saw what happened because people who came late were sent home "
     "habari za leo watu wengi walikuja kupiga kura asubuhi lakini you are a stupid liar and your "
     "whole family should leave this country before we make you mjinga sana kwani who paid for it"
-).split()
+)
+WORDS = SPEECH.split()
 
 
 def measure() -> list[Line]:
