@@ -31,6 +31,7 @@ def main() -> int:
         options = _parser().parse_args()
         code: int = options.command(options)
     except Stopped:
+        say("stopped before the start was complete")
         return 0
     except StackError as error:
         sys.stderr.write(f"kilinda: {error}\n")

@@ -46,7 +46,7 @@ def service(home: Home, *, throwaway: bool = False) -> tuple[Service, str]:
         tier=Tier.STATE,
         environment=PLAIN,
         prepare=partial(_end_orphan, data),
-        is_ready=partial(_answers, port),
+        problem=partial(_problem, port),
         stop_signal=signal.SIGINT,  # "fast": roll back what is open, write a checkpoint, end
         demoted=_is_root(),
     ), f"postgresql://{USER}:{home.secret('postgres_password')}@127.0.0.1:{port}/{DATABASE}"
@@ -121,10 +121,11 @@ def _environment() -> dict[str, str]:
     return kept | PLAIN
 
 
-def _answers(port: int) -> bool:
-    """Say whether the server accepts connections."""
+def _problem(port: int) -> str:
+    """Return nothing once the server accepts connections."""
     probe = [str(binaries.postgres("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    return subprocess.run(probe, env=_environment(), check=False).returncode == 0  # noqa: S603
+    done = subprocess.run(probe, env=_environment(), check=False)  # noqa: S603
+    return "" if done.returncode == 0 else "it accepts no connections"
 
 
 def _is_root() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import urllib.error
 import urllib.request
@@ -28,23 +29,33 @@ PROCESSES = {
 
 def services(port: int) -> list[Service]:
     """Return the processes in the order of their start."""
-    ready = {"web": partial(answers, f"http://127.0.0.1:{port}/health/ready")}
+    problems = {"web": partial(problem, f"http://127.0.0.1:{port}/health/ready")}
     return [
         Service(
             name=name,
             command=(sys.executable, "-m", *line.format(port=port).split()),
-            is_ready=ready.get(name, lambda: True),
+            problem=problems.get(name, lambda: ""),
             ready_within_seconds=180.0,  # models load from a cold disk
         )
         for name, line in PROCESSES.items()
     ]
 
 
-def answers(url: str) -> bool:
-    """Say whether the URL answers with 200."""
+def problem(url: str) -> str:
+    """Return nothing once the health page answers 200, else which of its checks fail."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(url, timeout=PROBE_TIMEOUT_SECONDS) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        with direct.open(url, timeout=PROBE_TIMEOUT_SECONDS):
+            return ""
+    except urllib.error.HTTPError as answer:
+        return f"{url} answers {answer.code}: {failed_checks(answer.read())}"
+    except OSError:
+        return f"{url} does not answer"
+
+
+def failed_checks(body: bytes) -> str:
+    """Return the names of the failed checks, or the body itself where it names none."""
+    try:
+        return "failing " + ", ".join(json.loads(body)["failed"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")[:200]

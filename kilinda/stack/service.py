@@ -19,9 +19,9 @@ def _nothing() -> None:
     """Prepare nothing."""
 
 
-def _at_once() -> bool:
-    """Say that a service is ready as soon as it runs."""
-    return True
+def _none() -> str:
+    """Name no problem: the service is ready as soon as it runs."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Service:
     tier: Tier = Tier.PROCESSES
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] = _nothing  # before every start, also after a crash
-    is_ready: Callable[[], bool] = _at_once
+    problem: Callable[[], str] = _none  # why it is not ready yet, or nothing
     ready_within_seconds: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_seconds: float = 30.0

@@ -83,11 +83,10 @@ class Supervisor:
         """Watch over all services until this one is ready. Raises NotReady with its log's end."""
         within, pause = service.ready_within_seconds, FIRST_POLL_SECONDS
         deadline = time.monotonic() + within
-        while not (self._is_up(service) and service.is_ready()):
+        while problem := self._problem(service):
             if time.monotonic() > deadline:
-                raise NotReady(
-                    f"{service.name} not ready within {within:g} s:\n{self.tail(service.name)}"
-                )
+                log = self.tail(service.name)
+                raise NotReady(f"{service.name} not ready in {within:g} s: {problem}\n{log}")
             self._watch(pause)
             self._raise_if_stopped()
             pause = min(1.5 * pause, LAST_POLL_SECONDS)
@@ -171,9 +170,11 @@ class Supervisor:
             f"restart in {wait:g} s; its log: {self.home.log(running.service.name)}"
         )
 
-    def _is_up(self, service: Service) -> bool:
+    def _problem(self, service: Service) -> str:
         running = self._running[service.name]
-        return running.restart_at is None and running.process.poll() is None
+        if running.restart_at is not None or running.process.poll() is not None:
+            return "it does not run"
+        return service.problem()
 
     # Ending
 

@@ -25,7 +25,7 @@ def service(home: Home, *, throwaway: bool = False) -> tuple[Service, str]:
         name="valkey",
         command=(str(binaries.valkey_server()), str(settings), "--dir", str(folder)),
         tier=Tier.STATE,
-        is_ready=partial(_answers, port, password),
+        problem=partial(_problem, port, password),
     ), f"redis://:{password}@127.0.0.1:{port}/0"
 
 
@@ -43,12 +43,13 @@ def _settings(port: int, password: str, append_only: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answers(port: int, password: str) -> bool:
-    """Say whether the server answers PING (it refuses commands while it loads its data)."""
+def _problem(port: int, password: str) -> str:
+    """Return nothing once the server answers PING (it refuses while it loads its data)."""
     try:
         with socket.create_connection(("127.0.0.1", port), PROBE_TIMEOUT_SECONDS) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
             with connection.makefile("rb") as answers:
-                return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
-    except OSError:
-        return False
+                login, pong = answers.readline(), answers.readline()
+    except OSError as error:
+        return str(error)
+    return "" if (login, pong) == (b"+OK\r\n", b"+PONG\r\n") else pong.decode().strip()

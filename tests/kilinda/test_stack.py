@@ -143,6 +143,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
         stack.stop()
 
 
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One running stack for the tests that do it no harm."""
+    stack = Stack(tmp_path_factory.mktemp("calm") / "home").ready()
+    yield stack
+    assert stack.stop() == 0
+
+
 def test_a_second_start_keeps_the_rows_of_the_first(start: Callable[..., Stack]) -> None:
     first = start()
     with first.database() as connection:
@@ -154,25 +162,24 @@ def test_a_second_start_keeps_the_rows_of_the_first(start: Callable[..., Stack])
     assert encoding == ("UTF8",)
 
 
-def test_the_database_offers_pgvector(start: Callable[..., Stack]) -> None:
-    with start().database() as connection:
+def test_the_database_offers_pgvector(calm: Stack) -> None:
+    with calm.database() as connection:
         connection.execute("CREATE EXTENSION vector")
         distance = connection.execute("SELECT '[1,2]'::vector <-> '[1,5]'::vector").fetchone()
     assert distance == (3.0,)
 
 
-def test_both_servers_refuse_a_client_without_the_password(start: Callable[..., Stack]) -> None:
-    stack = start()
-    without = stack.note["database_url"].replace("kilinda:", "kilinda:wrong", 1)
+def test_both_servers_refuse_a_client_without_the_password(calm: Stack) -> None:
+    without = calm.note["database_url"].replace("kilinda:", "kilinda:wrong", 1)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(without)
-    port = redis.Redis.from_url(stack.note["redis_url"]).connection_pool.connection_kwargs["port"]
+    port = redis.Redis.from_url(calm.note["redis_url"]).connection_pool.connection_kwargs["port"]
     with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
 
 
-def test_secrets_can_be_read_by_their_owner_only(start: Callable[..., Stack]) -> None:
-    home = start().home
+def test_secrets_can_be_read_by_their_owner_only(calm: Stack) -> None:
+    home = calm.home
     secret = [
         "stack.json",
         "secret_key",
@@ -185,20 +192,17 @@ def test_secrets_can_be_read_by_their_owner_only(start: Callable[..., Stack]) ->
     )
 
 
-def test_two_copies_run_side_by_side(start: Callable[..., Stack]) -> None:
-    one, other = start("one"), start("other")
-    one.redis().set("whose", "one")
+def test_two_copies_run_side_by_side(calm: Stack, start: Callable[..., Stack]) -> None:
+    one, other = calm, start()
+    one.redis().set("whose", "one's")
     assert other.redis().get("whose") is None
     assert one.note["database_url"] != other.note["database_url"]
 
 
-def test_a_second_copy_in_the_same_folder_is_told_who_is_there(
-    start: Callable[..., Stack],
-) -> None:
-    stack = start()
-    second = up(stack.home, "true")
+def test_a_second_copy_in_the_same_folder_is_told_who_is_there(calm: Stack) -> None:
+    second = up(calm.home, "true")
     assert second.returncode == 1
-    assert f"already running in {stack.home} (process {stack.process.pid})" in second.stderr
+    assert f"already running in {calm.home} (process {calm.process.pid})" in second.stderr
 
 
 def test_a_clean_stop_leaves_no_process_and_no_note(start: Callable[..., Stack]) -> None:
@@ -294,18 +298,17 @@ def test_sigterm_to_the_supervisor_ends_its_command_too(start: Callable[..., Sta
     assert [pid for pid in family if is_alive(pid)] == []
 
 
-def test_env_points_a_shell_at_the_running_stack(start: Callable[..., Stack]) -> None:
-    stack = start()
+def test_env_points_a_shell_at_the_running_stack(calm: Stack) -> None:
     show = "import os; print(os.environ['DATABASE_URL'], os.environ['REDIS_URL'])"
     script = f"""eval "$({sys.executable} -m kilinda.stack env)" && {sys.executable} -c "{show}" """
     shown = subprocess.run(
         ["bash", "-c", script],
         cwd=ROOT,
-        env=environment(stack.home),
+        env=environment(calm.home),
         capture_output=True,
         text=True,
     )
-    assert shown.stdout.split() == [stack.note["database_url"], stack.note["redis_url"]]
+    assert shown.stdout.split() == [calm.note["database_url"], calm.note["redis_url"]]
 
 
 def test_run_names_a_free_port_when_the_web_port_is_taken(tmp_path: Path) -> None:
