@@ -35,9 +35,10 @@ check-django:
 	$(VENV)/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(VENV)/python manage.py check --deploy --fail-level WARNING
 
+# Some figures only: make bench GROUPS="http queue lanes live"
 bench:
-	$(SETUP) run
-	@$(STACK) up -- $(VENV)/python manage.py bench
+	$(SETUP) dev
+	@$(STACK) up -- $(VENV)/python -m tests.bench $(GROUPS)
 
 fault:
 	$(SETUP) dev

@@ -59,7 +59,9 @@ def _floor(organisation: Organisation) -> float:
     fill(organisation, ["x"] * JOBS)
     claim = {"lane": "screen", "limit": 1, "owner": "bench", "lease": 60}
     leave = {"state": "done", "code": "", "reason": "", "delay": 0.0}
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database:
+    with psycopg.connect(
+        os.environ["DATABASE_URL"], autocommit=True, cursor_factory=psycopg.ClientCursor
+    ) as database:
         began = time.perf_counter()
         for _ in range(JOBS):
             token = uuid4()
