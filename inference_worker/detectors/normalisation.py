@@ -12,7 +12,7 @@ from functools import lru_cache
 
 MASKED = re.compile(
     r"(?P<url>https?://\S+|www\.\S+|\bURL\b)"
-    r"|(?P<user>(?:\brt\s+)?@\s?\w+:?)"
+    r"|(?P<user>(?:\brt\s+)?(?<!\w)@\s?\w+:?)"
     r"|(?P<entity>&\s?(?:amp|lt|gt|quot|nbsp|#\d{2,6});)",
     re.IGNORECASE,
 )

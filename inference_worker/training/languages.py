@@ -12,7 +12,7 @@ import gzip
 import json
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,12 +123,12 @@ def _write(
     counts: Mapping[str, Counter[str]], measured: Sequence[str], margin: float, out: Path
 ) -> None:
     names = sorted(counts)
-    shares: Counter[str] = Counter()
+    shares: dict[str, float] = defaultdict(float)
     for name in names:
         total = counts[name].total()
         for gram, count in counts[name].items():
             shares[gram] += count / total
-    chosen = sorted(gram for gram, _ in shares.most_common(MOST_GRAMS))
+    chosen = sorted(sorted(shares, key=shares.__getitem__, reverse=True)[:MOST_GRAMS])
     table = np.array([[counts[name][gram] for name in names] for gram in chosen], np.float64)
     # A pseudo-count in proportion to the corpus: a language known from few words is not unsure of
     # everything it has not shown.

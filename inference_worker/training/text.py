@@ -38,26 +38,29 @@ KENYA = "kennethnyangweso/CAPSTONE-PROJECT"
 STORMFRONT = "Vicomtech/hate-speech-dataset"
 OLID = "idontflow/OLID"
 DAVIDSON = "t-davidson/hate-speech-and-offensive-language"
-SWAHILI = "M1urray/Hate-Speech-For-Swahili"
 AMHARIC = "uhh-lt/AmharicHateSpeech"
 
 FOLDS: tuple[Mapping[str, int], ...] = (
-    {OLID: 6000, DAVIDSON: 2500, SWAHILI: 1500},
+    {OLID: 6000, DAVIDSON: 2500},
     {KENYA: 3500, STORMFRONT: 2400, DAVIDSON: 2500},
 )
 """What each leave-out run learns from; it is measured on HELD_OUT at the same place."""
 HELD_OUT = ((KENYA, STORMFRONT), (OLID,))
 FINAL: Mapping[str, int] = {
-    OLID: 7000,
-    DAVIDSON: 3500,
-    STORMFRONT: 3000,
+    OLID: 5500,
+    DAVIDSON: 3000,
+    STORMFRONT: 2500,
     KENYA: 6000,
-    SWAHILI: 3500,
-    AMHARIC: 4000,
+    AMHARIC: 3500,
 }
-"""Most texts of one source: Davidson's tweets come from a word list and must not set the tone."""
+"""Most texts of one source: Davidson's tweets come from a word list and must not set the tone.
+
+M1urray/Hate-Speech-For-Swahili (machine-translated Davidson) is left out: its labels do not belong
+to its texts. TF-IDF inside that one set reaches an AUC of .39, and "bitch" is labelled normal as
+often as any other word. Its texts still teach the vocabulary and the language gate.
+"""
 RESERVED = 600
-"""Texts of each one-source language kept out of the final run, to measure it at all."""
+"""Amharic texts kept out of the final run: it has one source, and is not measured otherwise."""
 MEASURED_ON = 1500
 """Most held-out texts of one source that are measured."""
 
@@ -97,7 +100,7 @@ For comparison, character and word TF-IDF with logistic regression, leave-source
 
 ## Measured on reserved texts of sources it learned from
 
-Swahili and Amharic have one large source each, so nothing unseen can be measured; expect less.
+Amharic has one source, so nothing unseen can be measured; expect less on other text.
 
 ```
 {seen}
@@ -105,9 +108,11 @@ Swahili and Amharic have one large source each, so nothing unseen can be measure
 
 ## Known weaknesses
 
-- The large Swahili set is machine-translated English. Human Swahili and Sheng abuse is scarce, and
-  the figures for sw and sw-en above are close to chance: treat the score there as weak evidence.
-- The Amharic word pieces began at random and have seen 4,000 texts.
+- Human-labelled Swahili and Sheng abuse is scarce (220 and 757 texts), and the intervals for sw
+  and sw-en above are wide and near chance: treat the score there as weak evidence.
+- The one large Swahili set (M1urray/Hate-Speech-For-Swahili) was not used to learn abuse: its
+  labels do not belong to its texts (TF-IDF inside it reaches an AUC of .39).
+- The Amharic word pieces began at random and have seen 3,500 texts.
 - Offensive words in reported speech, reclaimed slurs and quotes are often scored as abuse; veiled
   hate is often missed. Long texts are scored as their worst window of 128 tokens, and only the
   first 20,000 characters are read.
@@ -229,7 +234,7 @@ def fit(start: Start, examples: Sequence[Example], epochs: int, seed: int) -> An
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         pace.step()
-    return model.eval()
+    return model.eval()  # type: ignore[no-untyped-call]
 
 
 def _loss(
@@ -344,13 +349,9 @@ def leave_out(
 
 
 def reserve(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """Split off RESERVED texts of each language that has one source only."""
-    chance = random.Random(seed)
-    reserved = [
-        example
-        for source in (SWAHILI, AMHARIC)
-        for example in chance.sample([e for e in examples if e.source == source], RESERVED)
-    ]
+    """Split off RESERVED Amharic texts."""
+    amharic = [e for e in examples if e.source == AMHARIC]
+    reserved = random.Random(seed).sample(amharic, RESERVED)
     kept_out = {e.text for e in reserved}
     return [e for e in examples if e.text not in kept_out], reserved
 

@@ -76,7 +76,7 @@ def rebuild(old: Tokenizer, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
         if side in stated["post_processor"]:
             name = stated["post_processor"][side][0]
             stated["post_processor"][side] = [name, tokens.index(name)]
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(json.dumps(stated)),
         model_max_length=LONGEST_WINDOW,
         pad_token="[PAD]",  # noqa: S106 - a token, no secret
@@ -104,17 +104,19 @@ def transplant(
     )
     embeddings = model.bert.embeddings
     table = _embeddings(old, tokens, embeddings.word_embeddings.weight.detach())
-    embeddings.word_embeddings = torch.nn.Embedding.from_pretrained(
-        table, freeze=False, padding_idx=0
+    embeddings.word_embeddings = torch.nn.Embedding(
+        len(table), table.shape[1], padding_idx=0, _weight=table
     )
     places = embeddings.position_embeddings.weight.detach()[:LONGEST_WINDOW].clone()
-    embeddings.position_embeddings = torch.nn.Embedding.from_pretrained(places, freeze=False)
+    embeddings.position_embeddings = torch.nn.Embedding(
+        len(places), places.shape[1], _weight=places
+    )
     embeddings.register_buffer("position_ids", torch.arange(LONGEST_WINDOW)[None], persistent=False)
     embeddings.register_buffer(
         "token_type_ids", torch.zeros(1, LONGEST_WINDOW, dtype=torch.long), persistent=False
     )
-    config.vocab_size, config.max_position_embeddings = len(tokens), LONGEST_WINDOW
-    config.pad_token_id = 0
+    model.config.vocab_size, model.config.max_position_embeddings = len(tokens), LONGEST_WINDOW
+    model.config.pad_token_id = 0
     return model
 
 
