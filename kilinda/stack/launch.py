@@ -12,8 +12,12 @@ import sys
 from pathlib import Path
 
 NOBODY = 65534
-PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_OVERRIDE = 1
 
 
 def demote() -> None:
@@ -23,9 +27,28 @@ def demote() -> None:
     """
     if enter_user_namespace():
         return
+    become_nobody()
+
+
+def become_nobody() -> None:
+    """Change to the user nobody, still able to enter folders closed to it, such as /root.
+
+    That ability is the capability CAP_DAC_OVERRIDE, made ambient so that it outlives execve().
+    A container's root may lack it; then the folders themselves must let nobody in.
+    """
+    libc = ctypes.CDLL(None)
+    is_linux = sys.platform == "linux"
+    if is_linux:
+        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
+    if is_linux:
+        kept = 1 << CAP_DAC_OVERRIDE
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+        # Effective, permitted and inheritable, for capabilities 0-31 and then 32-63.
+        libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0))
+        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
 def enter_user_namespace() -> bool:

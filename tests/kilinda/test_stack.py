@@ -371,3 +371,23 @@ def namespace_of(pid: int) -> str:
 def test_postgres_does_not_run_as_root(start: Callable[..., Stack]) -> None:
     mapping = Path(f"/proc/{start().postmaster()}/uid_map").read_text().split()
     assert mapping == [str(launch.NOBODY), "0", "1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
+def test_where_namespaces_are_forbidden_nobody_still_enters_a_closed_folder(
+    tmp_path: Path,
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "file").write_text("content")
+    show = "import os; print(os.getuid(), open('closed/file').read())"
+    become = "from kilinda.stack import launch; import os, sys; launch.become_nobody(); "
+    become += "os.execv(sys.executable, [sys.executable, '-c', os.environ['SHOW']])"
+    done = subprocess.run(
+        [sys.executable, "-c", become],
+        env=os.environ | {"SHOW": show, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(launch.NOBODY), "content"], done.stderr
