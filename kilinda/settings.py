@@ -9,7 +9,7 @@ from kilinda import env
 BASE_DIR = env.BASE_DIR
 KILINDA_HOME = env.home()
 
-SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY = env.secret_key()
 DEBUG = False
 ALLOWED_HOSTS = env.names("KILINDA_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.names("KILINDA_ORIGINS")
@@ -249,6 +249,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "StatusEnum": ("queued", "running", "done", "failed"),
+        "AcceptedEnum": ("queued",),
+        "BatchOutcomeEnum": ("queued", "refused"),
+    },
 }
 
 # --- Logs ------------------------------------------------------------------------------------------------

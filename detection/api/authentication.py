@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from kilinda.partners import keys
 from kilinda.partners.models import APIKey, Organisation
+
+if TYPE_CHECKING:  # the framework's views import this module while they are being imported
+    from rest_framework.views import APIView
 
 HEADER = "X-API-Key"
 
@@ -60,14 +61,3 @@ class IsPartner(BasePermission):
         if not isinstance(request.user, Caller):
             return False
         return request.method in SAFE_METHODS or not request.user.api_key.is_read_only
-
-
-class APIKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the OpenAPI document describes the key."""
-
-    target_class = APIKeyAuthentication
-    name = "APIKey"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        """Return the OpenAPI security scheme."""
-        return {"type": "apiKey", "in": "header", "name": HEADER}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler
@@ -140,7 +140,7 @@ class UploadParser(BaseParser):
         body = _Body(stream, length)
         handler = _ToIncoming(limit)
         try:
-            fields, files = _Form(request.META, body, [handler], "utf-8").parse()
+            fields, files = _Form(request.META, cast(IO[bytes], body), [handler], "utf-8").parse()
             body.check_complete(_boundary(request))
         except MultiPartParserError as error:
             handler.close()
@@ -160,8 +160,6 @@ class _Form(MultiPartParser):
 
 class _Body:
     """Counts the body and remembers its end: Django takes a form cut short for a whole one."""
-
-    encoding = None
 
     def __init__(self, stream: IO[Any], length: int) -> None:
         self._stream = stream

@@ -131,6 +131,7 @@ class MetadataTextField(MetadataField):
         return super().to_internal_value(value)
 
 
+@extend_schema_field(OpenApiTypes.BINARY)
 class UploadField(serializers.Field[Any, Any, Any, Any]):
     """The file of a form, as the parser received it."""
 
@@ -293,7 +294,7 @@ class ProblemOutput(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    errors = FieldErrorOutput(many=True)  # type: ignore[assignment]
+    errors = FieldErrorOutput(many=True)
     request_id = serializers.CharField()
 
 

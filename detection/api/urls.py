@@ -3,7 +3,9 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from detection.api import views
+from detection.api import openapi, views
+
+__all__ = ["openapi", "urlpatterns"]  # importing openapi is what registers its extension
 
 urlpatterns = [
     path("v1/submissions", views.SubmissionsView.as_view(), name="submissions"),

@@ -113,7 +113,7 @@ class SubmissionsView(PartnerView):
         The answer means: it is on disk and will reach a verdict.
         """
         with _upload_closed(request.data):
-            shape = _input_shape(request.data)
+            shape = _input_shape(request)
             new = checked(shape, request.data).to_new(idempotency_key(request))
             receipt = intake.submit(new, submitter=self.submitter)
         return Response(accepted(receipt), status=202)
@@ -299,11 +299,10 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def _input_shape(
-    values: Any,
+    request: Request,
 ) -> type[serializers.SubmissionInput] | type[serializers.UploadInput]:
-    """A form is told from JSON by the file in it, which JSON cannot carry."""
-    has_file = any(isinstance(value, NewUpload) for value in values.values())
-    return serializers.UploadInput if has_file else serializers.SubmissionInput
+    is_form = request.content_type.lower().startswith(parsers.UploadParser.media_type)
+    return serializers.UploadInput if is_form else serializers.SubmissionInput
 
 
 @contextmanager
