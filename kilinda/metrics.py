@@ -107,7 +107,7 @@ SELECT CASE priority WHEN 0 THEN 'urgent' WHEN 1 THEN 'high' WHEN 2 THEN 'normal
 FROM analysis_jobs WHERE state = 'queued' GROUP BY 1
 """
 _OLDEST_QUEUED = """
-SELECT lane, extract(epoch FROM now() - min(created_at))
+SELECT lane, extract(epoch FROM statement_timestamp() - min(created_at))
 FROM analysis_jobs WHERE state = 'queued' GROUP BY lane
 """
 _JOBS = """

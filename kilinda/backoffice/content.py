@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
@@ -107,7 +108,7 @@ class JobPage(Evidence):
     def run_again(self, request: HttpRequest, queryset: QuerySet[AnalysisJob]) -> None:
         """Queue the failed and dead ones of the chosen jobs again."""
         revived = queue.revive(list(queryset.values_list("id", flat=True)), actor(request))
-        self.message_user(request, f"{revived} jobs queued again.")
+        self.message_user(request, f"{revived} job{pluralize(revived)} queued again.")
 
 
 class ScoreInline(EvidenceInline):

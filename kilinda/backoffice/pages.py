@@ -123,6 +123,15 @@ class Evidence(Page):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Show the page's own links, then every column."""
+        columns = [field.name for field in self.opts.fields]
+        return [*self.readonly_fields, *columns]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Build no form fields: nothing here is typed into."""
+        return self.get_fields(request, obj)
+
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return self.found_by
 

@@ -9,6 +9,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -141,7 +142,7 @@ class APIKeyPage(Page):
         audit.record(
             audit.Act(actor(request), "key.revoked", "apikey", str(key.pk)) for key in live
         )
-        self.message_user(request, f"{len(live)} keys revoked.")
+        self.message_user(request, f"{len(live)} key{pluralize(live)} revoked.")
 
 
 @admin.register(Event)
