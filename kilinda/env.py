@@ -86,6 +86,18 @@ def service_url(name: str, key: str) -> str:
         ) from error
 
 
+def secret_key() -> str:
+    """Return SECRET_KEY; where it is unset, the one the embedded stack keeps in KILINDA_HOME."""
+    if key := text("SECRET_KEY", ""):
+        return key
+    try:
+        return (home() / "secret_key").read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is not set and {home()} holds none: start a stack with `make run`"
+        ) from error
+
+
 def database(url: str) -> dict[str, object]:
     """Return Django's DATABASES entry for a postgresql:// URL."""
     parts = urlsplit(url)
