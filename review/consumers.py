@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from importlib import import_module
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from review import broadcast, history
@@ -74,7 +75,9 @@ class ReviewConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] - channels i
         """Join what the session's user may see now, or close and return None."""
         signed_in: bool
         access: Access | None
-        signed_in, access = await database_sync_to_async(_current_access)(self.scope["session"])
+        signed_in, access = await database_sync_to_async(_current_access)(
+            self.scope["session"].session_key
+        )
         if access is None:
             await self._join(frozenset())
             await self.close(NO_ACCESS if signed_in else NOT_SIGNED_IN)
@@ -93,9 +96,9 @@ class ReviewConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] - channels i
         await self.send(text_data=json.dumps(message))
 
 
-def _current_access(session: SessionBase) -> tuple[bool, Access | None]:
+def _current_access(session_key: str | None) -> tuple[bool, Access | None]:
     """Return whether the session is still signed in, and its access, both read anew."""
     request = HttpRequest()
-    request.session = type(session)(session.session_key)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
     return user.is_authenticated, access_of(user)

@@ -32,3 +32,7 @@ class ClaimLost(ReviewError):
 
 class UndoTooLate(ReviewError):
     """The time in which this decision could be undone has passed."""
+
+
+class PreviewMissing(ReviewError):
+    """There is no such picture of this item."""

@@ -1,5 +1,7 @@
 """People and items that most review tests start from."""
 
+from pathlib import Path
+
 import pytest
 
 from kilinda.partners.models import Role, User
@@ -36,3 +38,9 @@ def item(db: None) -> ReviewItem:
 def claimed(item: ReviewItem, amina: User) -> ReviewItem:
     """The item, claimed by Amina."""
     return claims.claim(item_id=item.pk, reviewer=amina)
+
+
+@pytest.fixture(autouse=True)
+def own_files(settings: object, tmp_path: Path) -> None:
+    """Keep what a test stores out of the next one's sight."""
+    settings.MEDIA_ROOT = tmp_path / "files"

@@ -1,0 +1,1 @@
+"""The edge to the browser: read the request, call one use case, render."""
