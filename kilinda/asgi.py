@@ -2,20 +2,21 @@
 
 import os
 
+import django
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kilinda.settings")
 
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
+from kilinda.servers import ASGI  # noqa: E402 - needs the settings
 from review.ws_urls import websocket_urlpatterns  # noqa: E402 - needs the app registry
 
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": ASGI(),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

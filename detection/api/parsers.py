@@ -140,7 +140,7 @@ class UploadParser(BaseParser):
         body = _Body(stream, length)
         handler = _ToIncoming(limit)
         try:
-            fields, files = _Form(request.META, cast(IO[bytes], body), [handler], "utf-8").parse()
+            fields, files = _Form(request.META, cast(Any, body), [handler], "utf-8").parse()
             body.check_complete(_boundary(request))
         except MultiPartParserError as error:
             handler.close()

@@ -281,7 +281,7 @@ class AcceptedOutput(serializers.Serializer[Any]):
 class FieldErrorOutput(serializers.Serializer[Any]):
     """What is wrong with one field."""
 
-    field = serializers.CharField()  # type: ignore[assignment]
+    field = serializers.CharField()
     code = serializers.CharField()
     detail = serializers.CharField()
 
@@ -294,7 +294,7 @@ class ProblemOutput(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    errors = FieldErrorOutput(many=True)
+    errors = FieldErrorOutput(many=True)  # type: ignore[assignment]
     request_id = serializers.CharField()
 
 
