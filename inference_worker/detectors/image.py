@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,9 @@ class ImageDetector:
         self.name, self.version, self.label = folder.name, folder.version, folder.task
         self._folder = folder
         self._statistics = Statistics.load(folder, FRONT_END, STATISTICS)
-        self._processor = None
+        self._processor: Any = None
         if self._statistics is None:
-            self._processor = AutoImageProcessor.from_pretrained(
+            self._processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
                 folder.path, local_files_only=True, trust_remote_code=False
             )
         self._network = Network(AutoModelForImageClassification, folder)

@@ -33,7 +33,8 @@ class Statistics:
 
     def standardised(self, values: Features) -> Features:
         """Return `values` of shape (..., statistics) in standard deviations, at most FARTHEST."""
-        return np.clip((values - self.mean) / self.std, -FARTHEST, FARTHEST).astype(np.float32)
+        scaled = (values - self.mean) / self.std
+        return np.asarray(np.clip(scaled, -FARTHEST, FARTHEST), np.float32)
 
     def save(self, folder: Path) -> None:
         """Write PREPROCESSOR."""

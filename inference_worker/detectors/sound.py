@@ -57,7 +57,7 @@ def log_spectrum(samples: Samples) -> npt.NDArray[np.float32]:
     power = np.abs(np.fft.rfft(frames * np.hanning(FFT_SAMPLES), axis=1)[:, 1:]) ** 2
     bands = power.reshape(FRAMES, BANDS, -1).mean(axis=2)
     relative = bands / max(float(bands.mean()), 1e-12)
-    return np.log(relative + FLOOR).T.astype(np.float32)
+    return np.asarray(np.log(relative + FLOOR).T, np.float32)
 
 
 def voice_statistics(samples: Samples) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,9 +59,9 @@ class SpeechDetector:
         self._folder = folder
         self._gates = {name: float(limit) for name, limit in folder.gates.items()}
         self._statistics = Statistics.load(folder, FRONT_END, STATISTICS)
-        self._extractor = None
+        self._extractor: Any = None
         if self._statistics is None:
-            self._extractor = AutoFeatureExtractor.from_pretrained(
+            self._extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]
                 folder.path, local_files_only=True, trust_remote_code=False
             )
         self._network = Network(AutoModelForAudioClassification, folder)

@@ -75,7 +75,8 @@ def _triples(residual: Floats, step: float) -> Floats:
     levels = np.clip(np.rint(residual / step), -LEVELS, LEVELS).astype(int) + LEVELS
     code = (levels[:, :-2] * base + levels[:, 1:-1]) * base + levels[:, 2:]
     counts = np.bincount(code.ravel(), minlength=base**3)
-    return np.sqrt(counts / code.size)
+    shares: Floats = np.sqrt(counts / code.size)
+    return shares
 
 
 def _colours(pixels: Floats, planes: Floats) -> Floats:

@@ -95,7 +95,7 @@ def balanced_weights(
     weights = np.array([sizes[cell] ** -0.5 for cell in cells])
     for label in (0, 1):
         weights[labels == label] /= weights[labels == label].sum()
-    return (weights * len(labels) / weights.sum()).astype(np.float32)
+    return np.asarray(weights * len(labels) / weights.sum(), np.float32)
 
 
 def fit(recipe: Recipe, items: Items, seed: int) -> Fitted:
@@ -110,7 +110,7 @@ def fit(recipe: Recipe, items: Items, seed: int) -> Fitted:
     began = time.monotonic()
     model.train()
     for _ in range(recipe.epochs):
-        for places in torch.randperm(len(labels)).split(recipe.batch_size):
+        for places in torch.split(torch.randperm(len(labels)), recipe.batch_size):
             inputs = recipe.model_input(_jittered(views, places, recipe).numpy())
             per_item = nn.functional.cross_entropy(
                 model(torch.from_numpy(inputs)).logits,
@@ -120,7 +120,7 @@ def fit(recipe: Recipe, items: Items, seed: int) -> Fitted:
             )
             loss = (per_item * weights[places]).mean()
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             pace.step()
     model.eval()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -43,18 +44,21 @@ CODECS = (
 
 def read(source: str | io.BytesIO) -> Samples:
     """Decode a file to mono float32 at SAMPLE_RATE, shape (n,)."""
-    with av.open(source) as container:
+    with av.open(source, "r") as container:
         resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
         pieces = [p for frame in container.decode(audio=0) for p in resampler.resample(frame)]
         pieces += resampler.resample(None)
-    return np.concatenate([p.to_ndarray()[0] for p in pieces]).astype(np.float32)
+    return np.asarray(np.concatenate([p.to_ndarray()[0] for p in pieces]), np.float32)
 
 
 def through_codec(samples: Samples, codec: Codec, rate: int, bit_rate: int) -> Samples:
     """Encode and decode again; a few ms of encoder delay may be added."""
     stored = io.BytesIO()
     with av.open(stored, "w", format=codec.container) as container:
-        stream = container.add_stream(codec.encoder, rate=rate, layout="mono", bit_rate=bit_rate)
+        # Typed Any: the stubs cannot tell that these encoders are audio.
+        stream: Any = container.add_stream(
+            codec.encoder, rate=rate, layout="mono", bit_rate=bit_rate
+        )
         resampler = av.AudioResampler(
             stream.codec_context.format, "mono", rate, stream.codec_context.frame_size or 1024
         )
@@ -76,7 +80,7 @@ def damage(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def _pace(samples: Samples, rng: np.random.Generator) -> Samples:
-    return resample_poly(samples, int(rng.integers(92, 109)), 100).astype(np.float32)
+    return np.asarray(resample_poly(samples, int(rng.integers(92, 109)), 100), np.float32)
 
 
 def _room(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -93,7 +97,7 @@ def _noise(samples: Samples, rng: np.random.Generator) -> Samples:
     spectrum *= np.arange(1, len(spectrum) + 1) ** -rng.uniform(0, 1)
     noise = np.fft.irfft(spectrum, len(samples))
     gain = 10 ** (-rng.uniform(8, 40) / 20) * samples.std() / max(noise.std(), 1e-9)
-    return samples + (gain * noise).astype(np.float32)
+    return np.asarray(samples + gain * noise, np.float32)
 
 
 def _tone_control(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -158,4 +162,4 @@ def _mel_filters(bins: int, bands: int) -> npt.NDArray[np.float32]:
     hertz = np.linspace(0, SAMPLE_RATE / 2, bins)
     rise = (hertz - edges[:-2, None]) / np.diff(edges)[:-1, None]
     fall = (edges[2:, None] - hertz) / np.diff(edges)[1:, None]
-    return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
+    return np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)

@@ -78,7 +78,7 @@ def build() -> WhisperForAudioClassification:
             decoder_attention_heads=4,
             max_source_positions=1,
             classifier_proj_size=HIDDEN,
-            num_labels=2,
+            num_labels=2,  # type: ignore[call-arg]
             dropout=0.3,
             init_std=0.04,
             vocab_size=4,
