@@ -86,7 +86,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.service_url("REDIS_URL", "redis_url")
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
 
 CHANNEL_LAYERS = {
     "default": {
@@ -163,7 +165,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
-# --- People ----------------------------------------------------------------------------------------
+# --- People --------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "partners.User"
 AUTHENTICATION_BACKENDS = [
@@ -184,10 +186,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["kilinda.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# --- Back office -----------------------------------------------------------------------------------
+# --- Back office ---------------------------------------------------------------------------------
 
 UNFOLD = {
     "SITE_TITLE": "Kilinda-Sauti",
@@ -196,6 +199,7 @@ UNFOLD = {
     "SITE_SYMBOL": "graphic_eq",
     "SITE_URL": "/review/",
     "SHOW_HISTORY": False,
+    "DASHBOARD_CALLBACK": "kilinda.backoffice.overview.overview",
     "SHOW_VIEW_ON_SITE": True,
     # A deep teal, the reviewer pages' accent.
     "COLORS": {
@@ -216,7 +220,7 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "kilinda.backoffice.navigation.sidebar", "show_search": False},
 }
 
-# --- Transport security ------------------------------------------------------------------------------
+# --- Transport security --------------------------------------------------------------------------
 
 HTTPS = env.flag("KILINDA_HTTPS", False)
 SECURE_SSL_REDIRECT = HTTPS
@@ -229,7 +233,7 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
-# --- API -----------------------------------------------------------------------------------------------
+# --- API -----------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["detection.api.authentication.APIKeyAuthentication"],
@@ -256,7 +260,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# --- Logs ------------------------------------------------------------------------------------------------
+# --- Logs ----------------------------------------------------------------------------------------
 
 LOG_FORMAT = env.text("KILINDA_LOG_FORMAT", "json")
 LOGGING_CONFIG = "kilinda.logs.configure"

@@ -28,7 +28,7 @@ _RISK_COLOURS = {"Low": "success", "Medium": "info", "High": "warning", "Critica
 class SubmissionPage(Evidence):
     """What partners handed in, with the way to its job and result."""
 
-    list_display = ("created_at", "organisation", "content_type", "job_state", "beginning", "id")
+    list_display = ("created_at", "organisation", "content_type", "job_state", "beginning")
     list_filter = ("content_type", "organisation", "source", ("created_at", RangeDateTimeFilter))
     list_select_related = ("organisation", "job")
     readonly_fields = ("job_link",)
@@ -72,16 +72,16 @@ class JobPage(Evidence):
 
     list_display = (
         "created_at",
+        "organisation",
         "lane",
         "standing",
         "priority",
         "attempt",
         "crash_count",
         "failure_reason",
-        "id",
     )
     list_filter = ("state", "lane", "priority", ("created_at", RangeDateTimeFilter))
-    list_select_related = ("submission",)
+    list_select_related = ("submission__organisation",)
     ordering = ("-id",)
     found_by = ("id", "submission_id")
     readonly_fields = ("result_link",)
@@ -91,6 +91,10 @@ class JobPage(Evidence):
     @display(description="State", label=_STATE_COLOURS)
     def standing(self, job: AnalysisJob) -> str:
         return job.get_state_display()
+
+    @display(description="Organisation")
+    def organisation(self, job: AnalysisJob) -> str:
+        return job.submission.organisation.name
 
     @display(description="Result")
     def result_link(self, job: AnalysisJob) -> SafeString | str:

@@ -34,6 +34,7 @@ class MemberInline(TabularInline):
 
     model = Member
     extra = 0
+    hide_title = True
     autocomplete_fields = ("user", "organisation")
 
 

@@ -17,8 +17,9 @@ _WORKER = (
     "celery -A kilinda worker --loglevel INFO --without-gossip --without-mingle --without-heartbeat"
 )
 
+# -v 0: Daphne's own access lines would repeat ours, in another format and with what clients typed.
 PROCESSES = {
-    "web": "daphne -b 127.0.0.1 -p {port} kilinda.asgi:application",
+    "web": "daphne -v 0 -b 127.0.0.1 -p {port} kilinda.asgi:application",
     "worker": f"{_WORKER} -Q default -n worker@%h -c 2",
     "screen": f"{_WORKER} -Q screen -n screen@%h -c 1",
     "media": f"{_WORKER} -Q media -n media@%h -c 1",

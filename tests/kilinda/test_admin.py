@@ -133,6 +133,21 @@ def test_the_sidebar_leads_only_to_pages_that_open(office, everything):
         assert office.get(link).status_code == 200
 
 
+def test_the_first_page_counts_what_waits_and_what_broke(office, everything):
+    factories.JobFactory(
+        state=AnalysisJob.State.FAILED, failure_code="undecodable", finished_at=Now()
+    )
+    cards = office.get(reverse("admin:index")).context["cards"]
+    assert [(card["title"], card["value"]) for card in cards] == [
+        ("Jobs queued", 1),
+        ("Jobs failed or dead", 1),
+        ("Review items open", 4),
+        ("Policy in force", "Version 1"),
+    ]
+    listed = office.get(cards[1]["link"]).context["cl"].result_list
+    assert [job.state for job in listed] == [AnalysisJob.State.FAILED]
+
+
 # --- Who may enter -------------------------------------------------------------------------------
 
 
