@@ -73,9 +73,9 @@ STATEMENT = Statement(
 to five crops of 224 pixels at native resolution: statistics of block frequencies, of the spectrum,
 of neighbouring residuals and of colour, through a small network of the ConvNeXt class, trained from
 scratch.""",
-    limits="""- This is a weak detector. Stable Diffusion 1.5 is near chance (below a simple frequency
-baseline of AUC .598; SD3.5 is below its .942 too), and faces of StyleGAN2 are barely told from
-photographs. Treat a score as a hint at most.
+    limits="""- This is a weak detector. Stable Diffusion 1.5 is near chance (below a simple
+frequency baseline of AUC .598; SD3.5 is below its .942 too), and faces of StyleGAN2 are barely
+told from photographs. Treat a score as a hint at most.
 - The generated training pictures lean to illustration and the real ones are photographs, so a part
 of what was learned is style; human-made illustrations were never measured.
 - Only StyleGAN2 and Stable Diffusion 1.5 and 3.5 were there; newer generators were never measured.
