@@ -29,6 +29,9 @@ _QUIET = {
     "django.channels.server": "WARNING",
     "daphne.http_protocol": "WARNING",
     "daphne.ws_protocol": "WARNING",
+    # Schedules run every few seconds; the line that tells the outcome stays.
+    "celery.worker.strategy": "WARNING",
+    "celery.beat": "WARNING",
     "httpx": "WARNING",
     "botocore": "WARNING",
 }
