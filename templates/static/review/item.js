@@ -206,7 +206,7 @@
       document.getElementById("submit")?.click();
       return;
     }
-    const isWriting = event.target.matches("textarea, select, input:not([type=radio])");
+    const isWriting = event.target.matches("textarea:not([readonly]), select, input:not([type=radio])");
     if (isWriting || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const verdict = document.querySelector(`[data-digit="${CSS.escape(event.key)}"]`);
     if (verdict) { verdict.click(); verdict.focus(); }

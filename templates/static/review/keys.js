@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   function isWriting(target) {
-    return target.matches("textarea, select, input:not([type=radio])");
+    return target.matches("textarea:not([readonly]), select, input:not([type=radio])");
   }
 
   function hasModifier(event) {

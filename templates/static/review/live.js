@@ -8,6 +8,7 @@
   const trouble = document.getElementById("trouble");
   let wait = FIRST_WAIT_MS;
   let hadConnection = false;
+  let current = null;
 
   function show(state) {
     light.dataset.state = state;
@@ -20,7 +21,7 @@
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws/review/`);
+    const socket = current = new WebSocket(`${scheme}://${location.host}/ws/review/`);
     socket.onmessage = (event) => {
       const message = JSON.parse(event.data);
       if (light.dataset.state !== "live") {
@@ -41,6 +42,9 @@
       wait = Math.min(2 * wait, LONGEST_WAIT_MS);
     };
   }
+
+  // A browser keeps a dead socket open for minutes after the line went; closing it starts again.
+  window.addEventListener("offline", () => current.close());
 
   // Heals what no message tells of: ages, and a line that died without saying so.
   setInterval(() => { if (!document.hidden) tell({ mayHaveMissed: true }); }, POLL_MS);
