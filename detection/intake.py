@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from detection import addresses, doorbell, media_types, queue
+from detection import addresses, doorbell, media_types, promise, queue
 from detection.blobs import Incoming
 from detection.errors import (
     ContentTooLarge,
@@ -25,8 +25,8 @@ from detection.errors import (
 from detection.models import AnalysisJob, ContentType, Media, Priority, Submission
 from inference_worker.decoding.sniff import sniff
 from inference_worker.types import Modality
-from kilinda.audit.log import Act, record
-from kilinda.partners.events import NewEvent, append
+from kilinda.audit.log import Act
+from kilinda.partners.events import NewEvent
 from kilinda.partners.models import APIKey, Organisation, User
 
 _KEY_CONSTRAINT = "submission_idempotency_key"
@@ -302,15 +302,19 @@ def _again(draft: _Draft, earlier: dict[str | None, AnalysisJob]) -> Receipt | I
     return IdempotencyKeyReused()
 
 
-@transaction.atomic
 def _write(drafts: Sequence[_Draft], submitter: Submitter) -> None:
-    media = {draft.media.sha256: draft.media for draft in drafts if draft.media}
-    if media:
-        Media.objects.bulk_create(media.values(), ignore_conflicts=True)
-    Submission.objects.bulk_create(draft.submission for draft in drafts)
-    AnalysisJob.objects.bulk_create(draft.job for draft in drafts)
-    append(_received(draft) for draft in drafts)
-    record(_act(draft, submitter.actor) for draft in drafts)
+    promise.write(
+        [
+            promise.Promise(
+                submission=draft.submission,
+                job=draft.job,
+                media=draft.media,
+                event=_received(draft),
+                act=_act(draft, submitter.actor),
+            )
+            for draft in drafts
+        ]
+    )
     for lane in {draft.job.lane for draft in drafts}:
         transaction.on_commit(partial(doorbell.ring, lane))
 

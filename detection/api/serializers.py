@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from django.urls import reverse
@@ -269,6 +270,17 @@ class EventsInput(StrictSerializer):
 # --- Out -----------------------------------------------------------------------------------------
 
 
+@cache
+def _made(shape: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    return shape()
+
+
+def shown(shape: type[serializers.Serializer[Any]], value: Any) -> dict[str, Any]:
+    """Return the value in the shape. Each is made once: making it costs more than using it."""
+    found: dict[str, Any] = _made(shape).to_representation(value)
+    return found
+
+
 class AcceptedOutput(serializers.Serializer[Any]):
     """The promise given for a submission."""
 
@@ -345,7 +357,7 @@ class ResultOutput(serializers.Serializer[AnalysisResult]):
     @extend_schema_field(VerdictOutput(allow_null=True))
     def get_verdict(self, result: AnalysisResult) -> Any:
         """Return the final verdict, or None while there is none."""
-        return VerdictOutput(result).data if result.verdict else None
+        return shown(VerdictOutput, result) if result.verdict else None
 
 
 class FailureOutput(serializers.Serializer[AnalysisJob]):
@@ -388,13 +400,13 @@ class SubmissionOutput(serializers.Serializer[Submission]):
     def get_failure(self, submission: Submission) -> Any:
         """Return why it failed, or None."""
         job = submission.job
-        return FailureOutput(job).data if job.failure_code and job.state in _BROKEN else None
+        return shown(FailureOutput, job) if job.failure_code and job.state in _BROKEN else None
 
     @extend_schema_field(ResultOutput(allow_null=True))
     def get_result(self, submission: Submission) -> Any:
         """Return the result, or None before the job is done."""
         job = submission.job
-        return ResultOutput(job.result).data if job.state == AnalysisJob.State.DONE else None
+        return shown(ResultOutput, job.result) if job.state == AnalysisJob.State.DONE else None
 
 
 _BROKEN = {AnalysisJob.State.FAILED, AnalysisJob.State.DEAD}

@@ -132,7 +132,7 @@ class SubmissionsView(PartnerView):
             page_size=asked.pop("page_size"),
             filters=asked,
         )
-        return Response(serializers.SubmissionPageOutput(page).data)
+        return Response(serializers.shown(serializers.SubmissionPageOutput, page))
 
 
 class BatchView(PartnerView):
@@ -181,7 +181,9 @@ class SubmissionView(PartnerView):
     )
     def get(self, request: Request, submission_id: UUID) -> Response:
         """Read the status and, when it is done, the result."""
-        return Response(serializers.SubmissionOutput(self.own_submission(submission_id)).data)
+        return Response(
+            serializers.shown(serializers.SubmissionOutput, self.own_submission(submission_id))
+        )
 
 
 class EventsView(PartnerView):
@@ -203,7 +205,7 @@ class EventsView(PartnerView):
             "next_after_seq": items[-1].seq if items else asked["after_seq"],
             "has_more": len(found) > limit,
         }
-        return Response(serializers.EventPageOutput(page).data)
+        return Response(serializers.shown(serializers.EventPageOutput, page))
 
 
 class MeView(PartnerView):
@@ -222,7 +224,7 @@ class MeView(PartnerView):
                 "metadata_bytes": serializers.MAX_METADATA_BYTES,
             },
         }
-        return Response(serializers.MeOutput(me).data)
+        return Response(serializers.shown(serializers.MeOutput, me))
 
 
 class IngestView(PartnerView):
@@ -262,7 +264,9 @@ class EventStatusView(PartnerView):
     )
     def get(self, request: Request, event_id: UUID) -> Response:
         """Read the status of a chat event and, when it is done, the result."""
-        return Response(serializers.EventStatusOutput(self.own_submission(event_id)).data)
+        return Response(
+            serializers.shown(serializers.EventStatusOutput, self.own_submission(event_id))
+        )
 
 
 # --- Input ---------------------------------------------------------------------------------------
