@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from detection.models import AnalysisJob, ContentType, Submission
 from kilinda import metrics
 from kilinda.audit import log as audit
+from kilinda.partners.events import NewEvent, append
 
 State = AnalysisJob.State
 
@@ -208,18 +209,21 @@ def move_to_lane(job_id: UUID, lease_token: UUID, lane: str) -> bool:
 
 _SWEEP = """
 WITH lost AS (
-    SELECT id FROM analysis_jobs
-    WHERE state = 'running' AND lease_until < statement_timestamp()
-    ORDER BY lease_until LIMIT %(page)s FOR UPDATE SKIP LOCKED
+    SELECT job.id, submission.organisation_id
+    FROM analysis_jobs AS job JOIN detection_submission AS submission
+        ON submission.id = job.submission_id
+    WHERE job.state = 'running' AND job.lease_until < statement_timestamp()
+    ORDER BY job.lease_until LIMIT %(page)s FOR UPDATE OF job SKIP LOCKED
 )
 UPDATE analysis_jobs AS job
 SET crash_count = job.crash_count + 1, lease_token = NULL, lease_until = NULL, lease_owner = '',
+    run_after = statement_timestamp(), -- behind its batch mates, should it be the one that kills
     state = CASE WHEN job.crash_count + 1 >= %(most)s THEN 'dead' ELSE 'queued' END,
     finished_at = CASE WHEN job.crash_count + 1 >= %(most)s THEN statement_timestamp() END,
     failure_code = CASE WHEN job.crash_count + 1 >= %(most)s THEN 'worker_lost' ELSE '' END,
     failure_reason = CASE WHEN job.crash_count + 1 >= %(most)s THEN %(reason)s ELSE '' END
 FROM lost WHERE job.id = lost.id
-RETURNING job.state
+RETURNING job.state, lost.organisation_id, job.submission_id
 """
 
 
@@ -232,13 +236,17 @@ class Swept:
     lanes: frozenset[str]
 
 
+@transaction.atomic
 def sweep() -> Swept:
-    """Take back the jobs of lost workers, and name the lanes where work has waited too long."""
+    """Take back the jobs of lost workers, and name the lanes where work has waited too long.
+
+    The partner of a job that is given up is told.
+    """
     most = settings.KILINDA_MAX_CRASHES
     reason = f"The worker died {most} times while it analysed this content."
     with connection.cursor() as cursor:
         cursor.execute(_SWEEP, {"page": _SWEEP_PAGE, "most": most, "reason": reason})
-        states = [row[0] for row in cursor.fetchall()]
+        taken_back = cursor.fetchall()
         cursor.execute(
             """
             SELECT DISTINCT lane FROM analysis_jobs
@@ -249,10 +257,22 @@ def sweep() -> Swept:
             [_QUEUED_TOO_LONG_SECONDS],
         )
         lanes = frozenset(row[0] for row in cursor.fetchall())
-    dead = states.count(State.DEAD)
-    metrics.JOBS_DEAD.inc(dead)
-    metrics.LEASE_LOSSES.inc(len(states))
-    return Swept(requeued=len(states) - dead, dead=dead, lanes=lanes)
+    dead = [row[1:] for row in taken_back if row[0] == State.DEAD]
+    append(
+        failure_event(organisation, submission, code="worker_lost", reason=reason)
+        for organisation, submission in dead
+    )
+    metrics.JOBS_DEAD.inc(len(dead))
+    metrics.LEASE_LOSSES.inc(len(taken_back))
+    return Swept(requeued=len(taken_back) - len(dead), dead=len(dead), lanes=lanes)
+
+
+def failure_event(
+    organisation_id: UUID, submission_id: UUID, *, code: str, reason: str
+) -> NewEvent:
+    """Return what tells a partner that a submission will have no result, and why."""
+    payload = {"submission_id": str(submission_id), "code": code, "reason": reason}
+    return NewEvent(organisation_id, "analysis.failed", submission_id, payload)
 
 
 @transaction.atomic

@@ -54,13 +54,16 @@ class QueueSource:
         self._model_set = model_set
         self._may_claim = may_claim
         self._copies: dict[Any, Path] = {}
+        self.claimed = 0
 
     def claim(self) -> Sequence[Work[ClaimedJob]]:
         """Lease jobs, ready for the runtime."""
         if not self._may_claim():
             return []
         close_old_connections()
-        return [self._work(job) for job in self._claimer()]
+        jobs = self._claimer()
+        self.claimed += len(jobs)
+        return [self._work(job) for job in jobs]
 
     def finish(self, analysed: Sequence[Analysed[ClaimedJob]]) -> None:
         """Write the results of those jobs whose lease still holds."""
@@ -136,15 +139,15 @@ def kept_leases(owner: str) -> Iterator[None]:
         thread.join()
 
 
-def claimers(lane: str, owner: str) -> tuple[Claimer, Claimer]:
-    """Return how to claim the lane's healthy jobs, and how to claim one suspect, once."""
+def healthy_claimer(lane: str, owner: str) -> Claimer:
+    """Return how to claim the lane's jobs that never crashed, several at once."""
     size = settings.KILINDA_CLAIM_SIZE if lane == AnalysisJob.Lane.SCREEN else MEDIA_CLAIM_SIZE
-    healthy = partial(queue.claim, lane=lane, limit=size, owner=owner)
-    return healthy, _once(partial(queue.claim_suspect, lane=lane, owner=owner))
+    return partial(queue.claim, lane=lane, limit=size, owner=owner)
 
 
-def _once(claimer: Claimer) -> Claimer:
-    left = [claimer]
+def suspect_claimer(lane: str, owner: str) -> Claimer:
+    """Return how to claim one job of a lost worker, and then no other: it runs alone."""
+    left = [partial(queue.claim_suspect, lane=lane, owner=owner)]
     return lambda: left.pop()() if left else []
 
 
@@ -189,8 +192,9 @@ def record(
 def fail(job: ClaimedJob, *, code: str, reason: str) -> None:
     """End a job that can never succeed, and tell the partner why."""
     if queue.fail(job, code=code, reason=reason):
-        payload = {"submission_id": str(job.submission_id), "code": code, "reason": reason}
-        append([NewEvent(job.organisation_id, "analysis.failed", job.submission_id, payload)])
+        append(
+            [queue.failure_event(job.organisation_id, job.submission_id, code=code, reason=reason)]
+        )
 
 
 def retry(job: ClaimedJob, *, code: str, reason: str) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
 from django.conf import settings
 
-from detection import doorbell, intake, queue, scoring
+from detection import doorbell, queue, scoring
+from detection.arrivals import attach_fetched
 from detection.errors import FetchError, FetchRefused
 from detection.fetching import fetch
 from detection.models import AnalysisJob
@@ -36,6 +38,8 @@ Lane = AnalysisJob.Lane
 
 DRAIN_SECONDS = 10.0
 """How long one task claims before it rings again and returns, so that a stop is never far."""
+HEALTHY_SECONDS, SUSPECT_SECONDS = 4.0, 1.0
+"""How long healthy jobs, then suspects, are claimed in turn: neither may starve the other."""
 HARD_LIMIT_SECONDS = 180
 """Celery ends a worker child whose forward pass or decoder hangs; the sweep takes its jobs back."""
 BEAT_SECONDS = 5.0
@@ -97,24 +101,34 @@ def drain_media() -> int:
 
 
 def drain(lane: Lane, seconds: float = DRAIN_SECONDS) -> int:
-    """Run healthy jobs together and then one suspect alone, over and over for a bounded time."""
-    machine, owner = runtime(lane), owner_name(lane)
+    """Work on the lane for a bounded time or until it is empty; return how many jobs were taken."""
+    owner = owner_name(lane)
     may_claim = scoring.until(seconds, _stopping.is_set)
     total, more = 0, True
     with scoring.kept_leases(owner):
         while more and may_claim():
-            done = sum(
-                machine.drain(
-                    scoring.QueueSource(
-                        claimer, model_set=machine.registry.model_set, may_claim=may_claim
-                    )
-                )
-                for claimer in scoring.claimers(lane, owner)
-            )
-            total, more = total + done, done > 0
+            taken = _turn(lane, owner, may_claim)
+            total, more = total + taken, taken > 0
     if more and not _stopping.is_set():
         doorbell.ring(lane)
     return total
+
+
+def _turn(lane: Lane, owner: str, may_claim: Callable[[], bool]) -> int:
+    """Run healthy jobs together, then suspects each alone; return how many were taken."""
+    healthy = scoring.until(HEALTHY_SECONDS, lambda: not may_claim())
+    taken = _run(lane, scoring.healthy_claimer(lane, owner), healthy)
+    suspects = scoring.until(SUSPECT_SECONDS, lambda: not may_claim())
+    while alone := _run(lane, scoring.suspect_claimer(lane, owner), suspects):
+        taken += alone
+    return taken
+
+
+def _run(lane: Lane, claimer: scoring.Claimer, may_claim: Callable[[], bool]) -> int:
+    machine = runtime(lane)
+    source = scoring.QueueSource(claimer, model_set=machine.registry.model_set, may_claim=may_claim)
+    machine.drain(source)
+    return source.claimed
 
 
 def owner_name(lane: str) -> str:
@@ -141,7 +155,7 @@ def drain_fetch() -> int:
 
 def _fetch(job: ClaimedJob) -> None:
     try:
-        intake.attach_fetched(job, fetch(job.url))
+        attach_fetched(job, fetch(job.url))
     except FetchRefused as refused:
         scoring.fail(job, code=refused.code, reason=refused.reason)
     except FetchError as failed:

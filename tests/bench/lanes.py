@@ -91,7 +91,7 @@ def _lane(runtime: Runtime, lane: str, fill: Callable[[], None], count: int) -> 
     fill()
     before = AnalysisResult.objects.count()
     owner = tasks.owner_name(lane)
-    healthy, _ = scoring.claimers(lane, owner)
+    healthy = scoring.healthy_claimer(lane, owner)
     began = time.perf_counter()
     with scoring.kept_leases(owner):
         runtime.drain(

@@ -184,7 +184,8 @@ def test_a_suspect_is_claimed_by_its_own_claimer_and_alone() -> None:
         AnalysisJob.objects.filter(id=job.id).update(lease_until=Now() - timedelta(seconds=1))
     queue.sweep()
     JobFactory()
-    healthy, suspect = scoring.claimers(Lane.SCREEN, "worker")
+    healthy = scoring.healthy_claimer(Lane.SCREEN, "worker")
+    suspect = scoring.suspect_claimer(Lane.SCREEN, "worker")
     assert [job.attempt for job in healthy()] == [1]
     assert [job.attempt for job in suspect()] == [2]
     assert list(suspect()) == []  # once: the next one needs a drain of its own
@@ -222,7 +223,7 @@ def texts(*words: str) -> Sequence[AnalysisJob]:
 @pytest.mark.django_db(transaction=True)
 def test_queued_texts_become_results_with_the_scores_of_the_detector(runtime: Runtime) -> None:
     good, bad = texts("a fine day", "bad bad bad bad")
-    healthy, _ = scoring.claimers(Lane.SCREEN, "worker")
+    healthy = scoring.healthy_claimer(Lane.SCREEN, "worker")
     assert drain(runtime, healthy) == 2
     assert set(AnalysisJob.objects.values_list("state", flat=True)) == {"done"}
     assert AnalysisResult.objects.get(job=bad).risk_level == "critical"
@@ -235,7 +236,7 @@ def test_a_text_that_breaks_the_detector_is_queued_again_and_others_are_done(
     runtime: Runtime,
 ) -> None:
     poison, *others = texts("poison", *(f"text {number}" for number in range(9)))
-    healthy, _ = scoring.claimers(Lane.SCREEN, "worker")
+    healthy = scoring.healthy_claimer(Lane.SCREEN, "worker")
     drain(runtime, healthy)
     row = AnalysisJob.objects.get(id=poison.id)
     assert (row.state, row.attempt, row.crash_count) == ("queued", 1, 0)
