@@ -26,7 +26,7 @@ MOST_FRAMES = 50
 NOT_SIGNED_IN, NO_ACCESS, TOO_BIG, TOO_MANY = 4401, 4403, 1009, 1008
 
 
-class ReviewConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] - channels is untyped
+class ReviewConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # untyped
     """Joins the groups the reviewer may see and forwards their messages."""
 
     _watch: asyncio.Task[None] | None = None

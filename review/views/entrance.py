@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -45,7 +45,7 @@ def reviewing(page: Page[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespon
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
-    return guarded
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponseBase]", guarded)
 
 
 def _policy(request: HttpRequest) -> str:

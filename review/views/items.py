@@ -152,7 +152,7 @@ def _lost(request: ReviewerRequest, item_id: UUID) -> HttpResponse:
 def _refused(request: ReviewerRequest, item_id: UUID, form: ClaimForm) -> HttpResponse:
     if "lease_token" in form.errors:
         return _lost(request, item_id)
-    problem = " ".join(error for errors in form.errors.values() for error in errors)
+    problem = " ".join(str(error) for errors in form.errors.values() for error in errors)
     return _show(request, item_id, status=422, problem=problem, draft=_draft(request))
 
 

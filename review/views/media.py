@@ -110,7 +110,7 @@ def _chunks(file: IO[bytes], left: int) -> Iterator[bytes]:
 async def _chunks_async(file: IO[bytes], left: int) -> AsyncIterator[bytes]:
     chunks = _chunks(file, left)
     try:
-        while chunk := await sync_to_async(next)(chunks, b""):
+        while chunk := await sync_to_async(lambda: next(chunks, b""))():
             yield chunk
     finally:
         file.close()
