@@ -82,15 +82,11 @@ class PartnerView(APIView):
 
     def own_submission(self, submission_id: UUID) -> Submission:
         """Return the caller's submission. Another partner's is as missing as one that never was."""
-        found = (
-            Submission.objects.for_partner(self.organisation)
-            .select_related("job__result")
-            .filter(id=submission_id)
-            .first()
-        )
-        if found is None:
-            raise Http404
-        return found
+        own = Submission.objects.for_partner(self.organisation).select_related("job__result")
+        try:
+            return own.get(id=submission_id)
+        except Submission.DoesNotExist as error:
+            raise Http404 from error
 
 
 class SubmissionsView(PartnerView):
