@@ -10,7 +10,8 @@
   document.addEventListener("live:changed", (event) => {
     const { seq, item: changed, mayHaveMissed } = event.detail;
     const concernsUs = !changed || changed === item.dataset.item;
-    if (mayHaveMissed || (concernsUs && seq > Number(panel().dataset.seq))) refresh();
+    // Not ">": a change with a lower number may have been committed after the panel was read.
+    if (mayHaveMissed || (concernsUs && seq !== Number(panel().dataset.seq))) refresh();
   });
 
   function refresh() {

@@ -6,7 +6,8 @@
 
   document.addEventListener("live:changed", (event) => {
     const list = document.getElementById("list");
-    const isKnown = event.detail.seq <= Number(list.dataset.seq);
+    // Not "<=": a change with a lower number may have been committed after the list was read.
+    const isKnown = event.detail.seq === Number(list.dataset.seq);
     if ((isKnown && !event.detail.mayHaveMissed) || timer !== null) return;
     timer = setTimeout(() => {
       timer = null;
