@@ -28,14 +28,14 @@ class Ringer:
     """Publishes rings from a daemon thread that starts with the first ring of the process."""
 
     def __init__(self) -> None:
-        self._pending: set[str] = set()
+        self._pending: set[tuple[str, tuple[int, ...]]] = set()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def ring(self, lane: str) -> None:
-        """Note that the lane has work, and return at once."""
+    def ring(self, task: str, *ids: int) -> None:
+        """Note that the task should run, and return at once."""
         with self._wake:
-            self._pending.add(lane)
+            self._pending.add((task, ids))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
                 self._thread.start()
@@ -46,17 +46,17 @@ class Ringer:
             with self._wake:
                 while not self._pending:
                     self._wake.wait()
-                lanes, self._pending = self._pending, set()
-            for lane in lanes:
-                publish(lane)
+                rings, self._pending = self._pending, set()
+            for task, ids in rings:
+                publish(task, *ids)
 
 
-def publish(lane: str) -> bool:
-    """Send one doorbell message now; return whether the broker took it."""
+def publish(task: str, *ids: int) -> bool:
+    """Send one message now; return whether the broker took it."""
     try:
-        app.send_task(TASKS[AnalysisJob.Lane(lane)], retry=False, ignore_result=True)
+        app.send_task(task, args=ids, retry=False, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
-        log.warning("doorbell_lost", lane=lane, error=str(error))
+        log.warning("doorbell_lost", task=task, error=str(error))
         return False
     return True
 
@@ -66,4 +66,14 @@ _ringer = Ringer()
 
 def ring(lane: str) -> None:
     """Ring the lane's doorbell. Never blocks, never raises; call it once the job is committed."""
-    _ringer.ring(lane)
+    _ringer.ring(TASKS[AnalysisJob.Lane(lane)])
+
+
+def ring_at_once(lane: str) -> bool:
+    """Ring from a worker that may wait for the broker; return whether it took the message."""
+    return publish(TASKS[AnalysisJob.Lane(lane)])
+
+
+def ask_for_evidence(score_id: int) -> None:
+    """Ask a screen worker to explain a score of a text. Never blocks, never raises."""
+    _ringer.ring("detection.tasks.explain", score_id)

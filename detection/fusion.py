@@ -149,7 +149,7 @@ def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
         message=f"{_CLAIMS.get(score.label, score.label)}: {shown:.2f} % by {score.detector}.",
         detector=f"{score.detector}@{score.version}",
         score=shown,
-        segment=[worst.start, worst.end] if worst else None,
+        segment=[round(worst.start, 3), round(worst.end, 3)] if worst else None,
     )
 
 

@@ -143,7 +143,7 @@ class Submission(models.Model):
 
 
 class AnalysisJob(models.Model):
-    """The promise of a verdict for one submission. `detection.queue` is the only writer of `state`."""
+    """The promise of a verdict for one submission. Only `detection.queue` writes its state."""
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -373,6 +373,9 @@ class DetectorScore(models.Model):
     )
     raw = models.FloatField(null=True, help_text="The model's logit before calibration.")
     segments = models.JSONField(default=list)
+    evidence = models.JSONField(
+        default=dict, db_default={}, help_text="What the score rests on, found when somebody looks."
+    )
     abstention_code = models.CharField(max_length=40, blank=True)
     abstention_reason = models.TextField(blank=True)
 
@@ -389,4 +392,5 @@ class DetectorScore(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.detector} {self.version}: {self.probability if self.probability is not None else self.abstention_code}"
+        said = self.abstention_code if self.probability is None else f"{self.probability:.4f}"
+        return f"{self.detector} {self.version}: {said}"

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
@@ -35,7 +34,7 @@ from detection.queue import ClaimedJob
 from detection.signals import analysis_completed
 from inference_worker.looks import Judged, Sense
 from inference_worker.runtime import Analysed, Work
-from inference_worker.types import Abstention, Modality, Passage
+from inference_worker.types import Abstention, Modality, Passage, Score, Segment
 from kilinda import metrics
 from kilinda.partners.events import NewEvent, append
 
@@ -48,10 +47,9 @@ Claimer = Callable[[], list[ClaimedJob]]
 class QueueSource:
     """The runtime's source of jobs: one lane of the queue, until a moment or a stop."""
 
-    def __init__(self, claimer: Claimer, *, model_set: str, may_claim: Callable[[], bool]) -> None:
+    def __init__(self, claimer: Claimer, *, may_claim: Callable[[], bool]) -> None:
         """`claimer` leases jobs; `may_claim` says whether to take more."""
         self._claimer = claimer
-        self._model_set = model_set
         self._may_claim = may_claim
         self._copies: dict[Any, Path] = {}
         self.claimed = 0
@@ -69,7 +67,7 @@ class QueueSource:
         """Write the results of those jobs whose lease still holds."""
         close_old_connections()
         policy, rules = policies.active()
-        record(analysed, policy=policy, rules=rules, model_set=self._model_set)
+        record(analysed, policy=policy, rules=rules)
         for each in analysed:
             self._forget_copy(each.job)
 
@@ -162,7 +160,7 @@ def until(seconds: float, is_stopping: Callable[[], bool]) -> Callable[[], bool]
 
 @transaction.atomic
 def record(
-    analysed: Sequence[Analysed[ClaimedJob]], *, policy: Policy, rules: Rules, model_set: str
+    analysed: Sequence[Analysed[ClaimedJob]], *, policy: Policy, rules: Rules
 ) -> list[AnalysisResult]:
     """Write results, scores, events and what routing makes of them; return the results.
 
@@ -173,9 +171,7 @@ def record(
     if not mine:
         return []
     fused = [fuse(each.job.content_type, each.judged, rules) for each in mine]
-    results = [
-        _result(each, outcome, policy, model_set) for each, outcome in zip(mine, fused, strict=True)
-    ]
+    results = [_result(each, outcome, policy) for each, outcome in zip(mine, fused, strict=True)]
     AnalysisResult.objects.bulk_create(results)
     DetectorScore.objects.bulk_create(
         _score(result, judged)
@@ -205,9 +201,7 @@ def retry(job: ClaimedJob, *, code: str, reason: str) -> None:
         queue.retry_later(job)
 
 
-def _result(
-    each: Analysed[ClaimedJob], outcome: Outcome, policy: Policy, model_set: str
-) -> AnalysisResult:
+def _result(each: Analysed[ClaimedJob], outcome: Outcome, policy: Policy) -> AnalysisResult:
     return AnalysisResult(
         job=_rows_of(each.job),
         content_type=each.job.content_type,
@@ -219,12 +213,18 @@ def _result(
         findings=list(outcome.findings),
         metadata={
             **each.facts,
-            "models": model_set.split(","),
+            "models": _models(each.judged),
             "policy_version": policy.version,
             "reasons": list(outcome.reasons),
         },
         policy=policy,
     )
+
+
+def _models(judged: Sequence[Judged]) -> list[str]:
+    """Name the models that scored the content, each with its version."""
+    scores = [each.judgement for each in judged if isinstance(each.judgement, Score)]
+    return sorted({f"{score.detector}@{score.version}" for score in scores})
 
 
 def _rows_of(job: ClaimedJob) -> AnalysisJob:
@@ -251,8 +251,17 @@ def _score(result: AnalysisResult, judged: Judged) -> DetectorScore:
         score.abstention_code, score.abstention_reason = said.code, said.reason
         return score
     score.probability, score.raw = said.probability, said.raw
-    score.segments = [asdict(segment) for segment in said.segments]
+    score.segments = [_segment(segment) for segment in said.segments]
     return score
+
+
+def _segment(segment: Segment) -> dict[str, float]:
+    """Return a segment as it is stored: to the millisecond, and to a hundredth of a percent."""
+    return {
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "probability": round(segment.probability, 4),
+    }
 
 
 def _completed(job: ClaimedJob, result: AnalysisResult) -> NewEvent:

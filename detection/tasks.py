@@ -18,7 +18,7 @@ from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
 from django.conf import settings
 
-from detection import doorbell, queue, scoring
+from detection import doorbell, evidence, queue, scoring
 from detection.arrivals import attach_fetched
 from detection.errors import FetchError, FetchRefused
 from detection.fetching import fetch
@@ -126,7 +126,7 @@ def _turn(lane: Lane, owner: str, may_claim: Callable[[], bool]) -> int:
 
 def _run(lane: Lane, claimer: scoring.Claimer, may_claim: Callable[[], bool]) -> int:
     machine = runtime(lane)
-    source = scoring.QueueSource(claimer, model_set=machine.registry.model_set, may_claim=may_claim)
+    source = scoring.QueueSource(claimer, may_claim=may_claim)
     machine.drain(source)
     return source.claimed
 
@@ -162,6 +162,12 @@ def _fetch(job: ClaimedJob) -> None:
         scoring.retry(job, code=failed.code, reason=failed.reason)
 
 
+@shared_task(time_limit=HARD_LIMIT_SECONDS)
+def explain(score_id: int) -> None:
+    """Find out which words a text's score rests on, because somebody looks at it."""
+    evidence.explain(score_id, runtime(Lane.SCREEN).registry)
+
+
 @shared_task
 def sweep() -> None:
     """Take back jobs of lost workers; ring lanes whose doorbell was lost."""
@@ -169,7 +175,7 @@ def sweep() -> None:
     if swept.requeued or swept.dead:
         log.warning("jobs of lost workers", requeued=swept.requeued, dead=swept.dead)
     for lane in swept.lanes:
-        doorbell.publish(lane)
+        doorbell.ring_at_once(lane)
 
 
 @shared_task

@@ -1,11 +1,11 @@
-"""The values that pass between decoding, detectors and their caller. No torch and no Django here."""
+"""The values that pass between decoding, detectors and their caller. No torch, no Django."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,7 @@ class Abstention:
     version: str
     label: str
     code: str
-    """too_short | too_quiet | no_speech | too_small | too_few_frames | no_sound | language_not_measured | ..."""
+    """too_short, too_quiet, no_speech, no_sound, too_small, blank, language_not_measured, ..."""
     reason: str
     """One sentence for a person, naming the limit."""
 
@@ -158,3 +158,11 @@ class Detector(Protocol):
 
     def warm_up(self) -> None:
         """Run the common shapes once, so that the first real item is not slow."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A detector that can say which parts of the content a score of its own rests on."""
+
+    def explain(self, content: Any, score: Score) -> Any:
+        """Return JSON-like evidence: weighted words of a text, a heatmap of a picture."""

@@ -9,8 +9,8 @@ THRESHOLDS = [
     # content, score, medium, high, critical: percent
     ("text", "text", 50, 80, 95),
     ("audio", "audio", 50, 80, 95),
-    ("image", "visual", 50, 80, 95),
-    ("video", "visual", 50, 80, 95),
+    ("image", "visual", 60, 95, 99),
+    ("video", "visual", 60, 95, 99),
     ("video", "audio", 50, 80, 95),
 ]
 

@@ -4,7 +4,7 @@ from kilinda.settings import *  # noqa: F403
 
 ROOT_URLCONF = "tests.bench.bare_urls"
 WSGI_APPLICATION = None
-MIDDLEWARE = []
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]  # sets Content-Length
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],

@@ -94,11 +94,7 @@ def _lane(runtime: Runtime, lane: str, fill: Callable[[], None], count: int) -> 
     healthy = scoring.healthy_claimer(lane, owner)
     began = time.perf_counter()
     with scoring.kept_leases(owner):
-        runtime.drain(
-            scoring.QueueSource(
-                healthy, model_set=runtime.registry.model_set, may_claim=lambda: True
-            )
-        )
+        runtime.drain(scoring.QueueSource(healthy, may_claim=lambda: True))
     spent = time.perf_counter() - began
     written = AnalysisResult.objects.count() - before
     assert written == count, f"{written} results for {count} jobs"

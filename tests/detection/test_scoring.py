@@ -60,7 +60,7 @@ def analysed(job: ClaimedJob, said: Score | Abstention = SURE) -> Analysed[Claim
 
 def record(*done: Analysed[ClaimedJob]) -> list[AnalysisResult]:
     policy, rules = policies.active()
-    return scoring.record(done, policy=policy, rules=rules, model_set="toy@1")
+    return scoring.record(done, policy=policy, rules=rules)
 
 
 def lose(job: ClaimedJob) -> None:
@@ -212,7 +212,7 @@ def runtime() -> Iterator[Runtime]:
 
 
 def drain(runtime: Runtime, claimer: scoring.Claimer) -> int:
-    source = scoring.QueueSource(claimer, model_set="toy@1", may_claim=lambda: True)
+    source = scoring.QueueSource(claimer, may_claim=lambda: True)
     return runtime.drain(source)
 
 

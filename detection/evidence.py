@@ -1,0 +1,59 @@
+"""What a score rests on, computed when somebody looks and kept beside it."""
+
+from __future__ import annotations
+
+import structlog
+
+from detection import doorbell
+from detection.models import DetectorScore, ScoreKind
+from inference_worker.registry import Registry
+from inference_worker.types import Explains, Passage, Score, Segment
+
+log = structlog.get_logger(__name__)
+
+
+def is_missing(score: DetectorScore) -> bool:
+    """Say whether the score is of a text, was given, and has not been explained yet."""
+    return score.kind == ScoreKind.TEXT and bool(score.segments) and not score.evidence
+
+
+def ask_for(score: DetectorScore) -> None:
+    """Have a worker explain the score, unless that has been done."""
+    if is_missing(score):
+        doorbell.ask_for_evidence(score.pk)
+
+
+def explain(score_id: int, registry: Registry) -> None:
+    """Store the weight of each word: how far the score's logit falls when it is left out.
+
+    Stored as {"words": [{"start", "end", "weight"}]}, offsets in characters of the text. Only the
+    version of the detector that gave a score can explain it; another one leaves it unexplained.
+    """
+    score = DetectorScore.objects.select_related("result__job__submission").get(pk=score_id)
+    detector = _author(score, registry)
+    if detector is None:
+        log.warning("score cannot be explained", detector=score.detector, version=score.version)
+        return
+    submission = score.result.job.submission
+    words = detector.explain(Passage(submission.text, submission.language or None), _said(score))
+    score.evidence = {"words": words}
+    score.save(update_fields=["evidence"])
+
+
+def _author(score: DetectorScore, registry: Registry) -> Explains | None:
+    for folder, detector in registry.entries:
+        is_author = (folder.name, folder.version) == (score.detector, score.version)
+        if is_author and isinstance(detector, Explains):
+            return detector
+    return None
+
+
+def _said(score: DetectorScore) -> Score:
+    return Score(
+        detector=score.detector,
+        version=score.version,
+        label=score.label,
+        probability=score.probability or 0.0,
+        raw=score.raw or 0.0,
+        segments=tuple(Segment(**segment) for segment in score.segments),
+    )
