@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
+from django.db import connections
 from django.test import Client
 
 from kilinda.asgi import application
@@ -49,6 +50,13 @@ async def closing_code(socket: WebsocketCommunicator) -> int:
 
 
 made = sync_to_async
+
+
+@pytest.fixture(autouse=True)
+async def no_session_left_open() -> AsyncIterator[None]:
+    """Close what the thread beside the event loop opened; it would keep the database in use."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 async def test_a_connection_begins_with_the_number_of_the_last_change() -> None:
