@@ -10,6 +10,7 @@ from detection.models import AnalysisJob, DetectorScore
 from inference_worker.registry import Registry, load_models
 from inference_worker.runtime import Runtime
 from inference_worker.types import Modality
+from tests.detection.runtimes import end
 from tests.factories import DetectorScoreFactory, JobFactory
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,7 @@ def test_the_insult_weighs_more_than_the_weather(registry: Registry) -> None:
     runtime = Runtime(registry, decoder=None)
     claimer = scoring.healthy_claimer(AnalysisJob.Lane.SCREEN, "test")
     runtime.drain(scoring.QueueSource(claimer, may_claim=lambda: True))
-    runtime.close()
+    end(runtime)
     score = DetectorScore.objects.get(result__job=job)
     assert evidence.is_missing(score)
     evidence.explain(score.pk, registry)

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.db.models.functions import Now
 
 from detection import policies, queue, scoring
@@ -22,6 +21,7 @@ from inference_worker.types import Abstention, Score, Segment
 from kilinda.partners.models import Event
 from review.models import ReviewItem
 from tests import factories
+from tests.detection.runtimes import end
 from tests.factories import JobFactory
 from tests.inference_worker.toys import WordCounter, registry
 
@@ -206,9 +206,7 @@ def test_claiming_ends_with_the_time_or_with_the_wish_to_stop() -> None:
 def runtime() -> Iterator[Runtime]:
     made = Runtime(registry(WordCounter()), decoder=None)
     yield made
-    for pool in (made._taker, made._writer):  # their threads hold connections to the database
-        pool.submit(connections.close_all).result()
-    made.close()
+    end(made)
 
 
 def drain(runtime: Runtime, claimer: scoring.Claimer) -> int:

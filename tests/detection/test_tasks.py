@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.db import connections
 from django.db.models.functions import Now
 
 from detection import queue, tasks
@@ -15,6 +14,7 @@ from detection.models import AnalysisJob
 from inference_worker.runtime import Runtime
 from inference_worker.types import Window
 from tests import factories
+from tests.detection.runtimes import end
 from tests.factories import JobFactory
 from tests.inference_worker.toys import WordCounter, registry
 
@@ -52,9 +52,7 @@ def judging(
 
     yield judge
     for runtime in made:
-        for pool in (runtime._taker, runtime._writer):  # they hold connections to the database
-            pool.submit(connections.close_all).result()
-        runtime.close()
+        end(runtime)
 
 
 def suspect() -> AnalysisJob:
