@@ -68,8 +68,8 @@ def server(tmp_path: object) -> Iterator[str]:
         _wait_until(lambda: _answers(port), process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        process.kill()  # asked politely, daphne may wait for open connections past any limit
+        process.wait()
 
 
 def _test_database_url() -> str:
