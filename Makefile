@@ -5,6 +5,7 @@ PYTEST_ARGS ?=
 VENV := .venv/bin
 SETUP := @$(PYTHON) kilinda/stack/bootstrap.py
 STACK := $(VENV)/python -m kilinda.stack
+REPORTS := $(abspath $(or $(KILINDA_HOME),.kilinda))/reports
 PACKAGES := kilinda detection review scans inference_worker
 
 # What a production machine would set, so that the deployment check judges settings, not gaps.
@@ -42,7 +43,8 @@ bench:
 
 fault:
 	$(SETUP) dev
-	@$(STACK) up --ephemeral -- $(VENV)/python -m pytest -m fault $(PYTEST_ARGS)
+	@KILINDA_REPORTS=$(REPORTS) $(STACK) up --ephemeral -- \
+		$(VENV)/python -m pytest -m fault $(PYTEST_ARGS)
 
 # Pins every requirement for all platforms. torch stays out of the lock (on Linux it would bring
 # gigabytes of CUDA packages); so does setuptools, which every environment already has.

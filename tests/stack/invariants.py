@@ -47,8 +47,8 @@ def one_result_each(stack: Stack) -> list[Any]:
         " FROM analysis_jobs job LEFT JOIN analysis_results result ON result.job_id = job.id"
         " LEFT JOIN detection_detectorscore score ON score.result_id = result.id"
         " WHERE lane = 'screen' GROUP BY job.id"
-        " HAVING (count(DISTINCT result.id), count(score.id))"
-        " <> (CASE WHEN state = 'done' THEN (1::bigint, 1::bigint) ELSE (0, 0) END)"
+        " HAVING count(DISTINCT result.id) <> (state = 'done')::int"
+        " OR count(score.id) <> (state = 'done')::int"
     )
 
 
