@@ -13,9 +13,16 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import close_old_connections, connections, transaction
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connections,
+    transaction,
+)
 from django.utils import timezone
 
 from detection import policies, queue
@@ -37,6 +44,8 @@ from inference_worker.runtime import Analysed, Work
 from inference_worker.types import Abstention, Modality, Passage, Score, Segment
 from kilinda import metrics
 from kilinda.partners.events import NewEvent, append
+
+log = structlog.get_logger(__name__)
 
 MEDIA_CLAIM_SIZE = 4
 """Media take long; a worker that claims few leaves the rest to others."""
@@ -124,7 +133,7 @@ def kept_leases(owner: str) -> Iterator[None]:
         try:
             while not done.wait(settings.KILINDA_LEASE_SECONDS / 3):
                 close_old_connections()
-                queue.renew(owner)
+                _renew(owner)
         finally:
             connections.close_all()
 
@@ -135,6 +144,14 @@ def kept_leases(owner: str) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def _renew(owner: str) -> None:
+    """Extend the leases. A database that is away for a moment is asked again a third later."""
+    try:
+        queue.renew(owner)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("leases not renewed", owner=owner, error=str(error))
 
 
 def healthy_claimer(lane: str, owner: str) -> Claimer:
