@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import make_conninfo
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -24,7 +26,9 @@ def text(name: str, default: str | None = None) -> str:
         try:
             return Path(path).read_text().strip()
         except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+            raise ImproperlyConfigured(
+                f"{name}_FILE: cannot read {path}: {error.strerror}"
+            ) from error
     if default is None:
         raise ImproperlyConfigured(f"{name} is not set (see .env.example)")
     return default
@@ -74,7 +78,7 @@ def home() -> Path:
 
 
 def service_url(name: str, key: str) -> str:
-    """Return a server's URL: the variable, else that of the embedded stack running in KILINDA_HOME."""
+    """Return a server's URL: the variable, else that of the stack running in KILINDA_HOME."""
     if url := text(name, ""):
         return url
     try:
@@ -98,16 +102,46 @@ def secret_key() -> str:
         ) from error
 
 
-def database(url: str) -> dict[str, object]:
-    """Return Django's DATABASES entry for a postgresql:// URL."""
+def database(url: str) -> dict[str, Any]:
+    """Return Django's DATABASES entry for a postgresql:// URL; what follows a ? goes to libpq."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:port/name")
+        raise ImproperlyConfigured(
+            "DATABASE_URL must look like postgresql://user:password@host:port/name"
+        )
+    try:
+        port = parts.port or 5432
+    except ValueError as error:
+        raise ImproperlyConfigured("DATABASE_URL: the port must be a number up to 65535") from error
     return {
         "ENGINE": "django_prometheus.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
-        "PORT": str(parts.port or 5432),
+        "PORT": str(port),
+        "OPTIONS": dict(_libpq_option(part) for part in parts.query.split("&") if part),
     }
+
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_IN_THE_URL_ITSELF = {"host", "port", "user", "password", "dbname"}
+
+
+def _libpq_option(written: str) -> tuple[str, str]:
+    """Return name and value of `name=value`. No message shows a value: it may be a password."""
+    name, separator, raw = written.partition("=")
+    value = unquote(raw)  # as libpq does, which leaves a plus sign alone
+    if not separator or not value:
+        raise ImproperlyConfigured(f"DATABASE_URL: {name} has no value, write {name}=VALUE")
+    if name in _IN_THE_URL_ITSELF:
+        raise ImproperlyConfigured(f"DATABASE_URL: {name} belongs before the question mark")
+    if name == "sslmode" and value not in SSL_MODES:
+        raise ImproperlyConfigured(f"DATABASE_URL: sslmode must be one of {', '.join(SSL_MODES)}")
+    if name == "connect_timeout" and not value.isdecimal():
+        raise ImproperlyConfigured("DATABASE_URL: connect_timeout must be whole seconds")
+    try:
+        make_conninfo(**{name: value})
+    except psycopg.ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: PostgreSQL knows no option {name!r}") from error
+    return name, value

@@ -39,7 +39,7 @@ _SERVER_TIMEOUT_SECONDS = 1.0
 _REPORT_LIFETIME_SECONDS = 1.0
 
 
-class CheckFailed(Exception):  # noqa: N818 - named for the fact
+class CheckFailed(Exception):
     """A check failed; the message says why, without secrets or addresses of servers."""
 
 
@@ -172,14 +172,18 @@ def check_database() -> None:
 
 def _applied_migrations() -> set[tuple[str, str]]:
     facts = connections.settings["default"]
+    given = facts["OPTIONS"]
+    within = {  # two seconds are the least that psycopg takes
+        "connect_timeout": 2,
+        "options": f"{given.get('options', '')} -c statement_timeout=1000",
+    }
     with psycopg.connect(
         host=facts["HOST"],
         port=facts["PORT"],
         user=facts["USER"],
         password=facts["PASSWORD"],
         dbname=facts["NAME"],
-        connect_timeout=2,  # the least psycopg takes
-        options="-c statement_timeout=1000",
+        **given | within,
     ) as database:
         return set(database.execute("SELECT app, name FROM django_migrations").fetchall())
 

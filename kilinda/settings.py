@@ -81,7 +81,7 @@ TEMPLATES = [
 DATABASES = {"default": env.database(env.service_url("DATABASE_URL", "database_url"))}
 DATABASES["default"]["CONN_MAX_AGE"] = env.integer("KILINDA_DB_CONN_MAX_AGE", 60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5}
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.service_url("REDIS_URL", "redis_url")
