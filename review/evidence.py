@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypedDict
 
+from detection import fusion
+from detection.evidence import is_missing
 from detection.fusion import Levels
 from detection.models import AnalysisResult, DetectorScore, RiskLevel, ScoreKind
 from detection.policies import rules_of
@@ -18,6 +20,18 @@ class SegmentRow(TypedDict):
     start: float
     end: float
     probability: float
+
+
+class Word(TypedDict):
+    """A stored word: characters of a text; how far the log odds fall when it is left out."""
+
+    start: int
+    end: int
+    weight: float
+
+
+STRENGTHS = (0.25, 0.5, 0.75)
+"""A word is marked from a quarter of the largest weight on, more strongly from a half on, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +63,27 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """The stretch of a text that scored highest, characters start to end, and its words."""
+
+    start: int
+    end: int
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text that is coloured as one; no level means that nothing was found in it."""
+    """A stretch of text that is coloured as one.
+
+    Coloured by its segment's level, or marked as a word that raises the score, by its strength of
+    1 to 3; neither means that nothing was found in it.
+    """
 
     text: str
-    level: str
-    percent: float | None
+    level: str = ""
+    percent: float | None = None
+    strength: int = 0
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,26 @@ class Evidence:
         """Return all parts of one sense, in time order."""
         parts = [part for each in self.opinions if each.score.kind == kind for part in each.parts]
         return sorted(parts, key=lambda part: part.start)
+
+    def unexplained(self) -> list[DetectorScore]:
+        """Return the scores of a text whose words have not been weighed."""
+        return [each.score for each in self.opinions if is_missing(each.score)]
+
+    def explained(self) -> Explained | None:
+        """Return the stretch whose words were weighed, of the highest score if there are more.
+
+        None also where no single word raises the score: then its segments tell more.
+        """
+        weighed = [each.score for each in self.opinions if _has_raising_words(each.score)]
+        if not weighed:
+            return None
+        score = max(weighed, key=lambda score: score.probability or 0.0)
+        worst = max(score.segments, key=lambda segment: segment["probability"])
+        return Explained(int(worst["start"]), int(worst["end"]), tuple(score.evidence["words"]))
+
+
+def _has_raising_words(score: DetectorScore) -> bool:
+    return any(word["weight"] > 0 for word in score.evidence.get("words", ()))
 
 
 _FIELD = {
@@ -98,7 +147,7 @@ def gather(result: AnalysisResult) -> Evidence:
 
 
 def _opinion(score: DetectorScore, levels: Levels | None) -> Opinion:
-    percent = None if score.probability is None else 100 * score.probability
+    percent = None if score.probability is None else fusion.percent(score.probability)
     parts = tuple(_part(segment, levels) for segment in score.segments)
     return Opinion(score, _bar(percent, levels), parts)
 
@@ -111,7 +160,7 @@ def _bar(percent: Any, levels: Levels | None) -> Bar:
 
 
 def _part(segment: SegmentRow, levels: Levels | None) -> Part:
-    percent = round(100 * segment["probability"], 2)
+    percent = fusion.percent(segment["probability"])
     return Part(segment["start"], segment["end"], percent, _level(percent, levels))
 
 
@@ -119,23 +168,49 @@ def _level(percent: float, levels: Levels | None) -> str:
     return levels.of(percent).value if levels else RiskLevel.LOW.value
 
 
-def pieces(text: str, parts: Sequence[Part]) -> list[Piece]:
-    """Cut a text where colours change. Where parts overlap, the highest score wins."""
-    coloured = [part for part in parts if part.level != RiskLevel.LOW]
-    edges = {0, len(text)}
-    for part in coloured:
-        edges |= {min(max(0, int(edge)), len(text)) for edge in (part.start, part.end)}
+def pieces(text: str, parts: Sequence[Part], explained: Explained | None = None) -> list[Piece]:
+    """Cut a text where colours change. Where parts overlap, the highest score wins.
+
+    In the explained stretch the words that raise the score are marked instead.
+    """
+    if explained is None:
+        return _coloured(text, 0, len(text), parts)
+    start, end = min(explained.start, len(text)), min(explained.end, len(text))
     return [
-        _piece(text[start:end], [p for p in coloured if p.start <= start and end <= p.end])
-        for start, end in pairwise(sorted(edges))
+        *_coloured(text, 0, start, parts),
+        *_marked(text, start, end, explained.words),
+        *_coloured(text, end, len(text), parts),
+    ]
+
+
+def _coloured(text: str, start: int, end: int, parts: Sequence[Part]) -> list[Piece]:
+    coloured = [part for part in parts if part.level != RiskLevel.LOW]
+    edges = {start, end}
+    for part in coloured:
+        edges |= {min(max(start, int(edge)), end) for edge in (part.start, part.end)}
+    return [
+        _piece(text[a:b], [part for part in coloured if part.start <= a and b <= part.end])
+        for a, b in pairwise(sorted(edges))
     ]
 
 
 def _piece(text: str, over: Sequence[Part]) -> Piece:
     if not over:
-        return Piece(text, "", None)
+        return Piece(text)
     highest = max(over, key=lambda part: part.percent)
     return Piece(text, highest.level, highest.percent)
+
+
+def _marked(text: str, start: int, end: int, words: Sequence[Word]) -> list[Piece]:
+    largest = max(word["weight"] for word in words)
+    found, reached = [], start
+    for word in sorted(words, key=lambda word: word["start"]):
+        if strength := sum(word["weight"] >= share * largest for share in STRENGTHS):
+            begins, ends = min(word["start"], end), min(word["end"], end)
+            found.append(Piece(text[reached:begins]))
+            found.append(Piece(text[begins:ends], strength=strength, weight=word["weight"]))
+            reached = ends
+    return [piece for piece in (*found, Piece(text[reached:end])) if piece.text]
 
 
 def facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:

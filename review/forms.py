@@ -10,6 +10,8 @@ from review.models import Verdict
 from review.selectors import Tab
 
 MOST_NOTE_CHARACTERS = 10_000
+MOST_ATTEMPTS = 8
+"""How often a page asks for what a worker is finding out, before it does without."""
 _ANY = [("", _("Any"))]
 
 
@@ -32,6 +34,12 @@ class QueueFilters(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "sw", "size": 6, "autocomplete": "off"}),
     )
     after = forms.UUIDField(required=False, widget=forms.HiddenInput)
+
+
+class WaitingForm(forms.Form):
+    """A page that asks, for the first time or again, whether its text's words were weighed."""
+
+    attempt = forms.IntegerField(min_value=1, max_value=MOST_ATTEMPTS)
 
 
 class ClaimForm(forms.Form):

@@ -13,6 +13,7 @@ urlpatterns = [
     path("next", queue.claim_next, name="claim-next"),
     path(_ITEM, items.item, name="item"),
     path(_ITEM + "panel", items.panel, name="panel"),
+    path(_ITEM + "text", items.text, name="text"),
     path(_ITEM + "claim", items.claim, name="claim"),
     path(_ITEM + "renew", items.renew, name="renew"),
     path(_ITEM + "release", items.release, name="release"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -35,9 +36,9 @@ def clock(seconds: float) -> str:
 
 
 @register.filter
-def percent(value: Any) -> str:
-    """Return a score as read: 91.5 %, or a dash for none."""
-    return "—" if value is None else f"{float(value):.1f} %"
+def percent(value: Decimal | float | None) -> str:
+    """Return a score with the two decimals it is stored with, 91.50 %, or a dash for none."""
+    return "—" if value is None else f"{value:.2f} %"
 
 
 @register.filter

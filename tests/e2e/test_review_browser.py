@@ -213,6 +213,33 @@ def test_media_is_blurred_until_it_is_revealed(browser: Browser, server: str) ->
     expect(picture).to_have_css("filter", "none")
 
 
+def explain(item: ReviewItem) -> None:
+    words = [{"start": 0, "end": 4, "weight": 0.5}, {"start": 9, "end": 15, "weight": 2.0}]
+    item.result.scores.update(evidence={"words": words})
+
+
+def text_with_a_segment() -> ReviewItem:
+    result = factories.ResultFactory(job__submission__text="They are vermin.", scores=[])
+    segments = [{"start": 0, "end": 16, "probability": 0.97}]
+    factories.DetectorScoreFactory(result=result, segments=segments)
+    return factories.ItemFactory(result=result)
+
+
+def test_words_are_marked_as_soon_as_they_were_weighed(browser: Browser, server: str) -> None:
+    item = apart(text_with_a_segment)
+    page = desk(browser, server, apart(factories.reviewer))
+    page.keyboard.press("c")
+    expect(page.locator("#lease-left")).to_have_text("14:57", timeout=10_000)
+    expect(page.locator("#text mark")).to_have_class("level-critical")
+
+    apart(lambda: explain(item))
+
+    expect(page.locator("#text mark")).to_have_text(["They", "vermin"])
+    expect(page.locator("#text .strength-3")).to_have_text("vermin")
+    expect(page.locator("#words")).to_contain_text("Marked words")
+    assert page.locator("#lease-left").inner_text() <= "14:57"  # the update left the clock alone
+
+
 def eventually(page: Page, fact: str) -> None:
     """Wait for a fact about the page; wait_for_function would need eval, which the page forbids."""
     deadline = time.monotonic() + 10

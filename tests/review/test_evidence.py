@@ -2,7 +2,8 @@
 
 import pytest
 
-from review.evidence import Part, facts, gather, pieces
+from detection.fusion import percent
+from review.evidence import Explained, Part, Word, facts, gather, pieces
 from tests import factories
 
 
@@ -32,6 +33,92 @@ def test_text_is_cut_where_colours_change(
     parts: list[Part], expected: list[tuple[str, str]]
 ) -> None:
     assert [(piece.text, piece.level) for piece in pieces("abcdefghij", parts)] == expected
+
+
+def word(start: int, end: int, weight: float) -> Word:
+    return {"start": start, "end": end, "weight": weight}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        # three strengths, by the share of the largest weight
+        (
+            [word(2, 3, 4), word(4, 5, 3), word(5, 6, 2), word(6, 7, 1)],
+            [("c", 3), ("e", 3), ("f", 2), ("g", 1)],
+        ),
+        # below a quarter of the largest
+        ([word(2, 3, 4), word(4, 5, 0.99)], [("c", 3)]),
+        # what speaks against the label is not marked, however strongly
+        ([word(2, 3, 0.5), word(4, 5, -9)], [("c", 3)]),
+        # in whatever order they come
+        ([word(6, 8, 1), word(2, 4, 1)], [("cd", 3), ("gh", 3)]),
+    ],
+)
+def test_words_that_raise_the_score_are_marked_by_their_share(
+    words: list[Word], expected: list[tuple[str, int]]
+) -> None:
+    cut = pieces("abcdefghij", [], Explained(2, 8, tuple(words)))
+
+    assert [(piece.text, piece.strength) for piece in cut if piece.strength] == expected
+    assert "".join(piece.text for piece in cut) == "abcdefghij"
+
+
+def test_outside_the_explained_stretch_segments_keep_their_colours() -> None:
+    parts = [part(0, 4, 85), part(3, 8, 99, "critical")]
+
+    cut = pieces("abcdefghij", parts, Explained(3, 8, (word(4, 6, 1.5),)))
+
+    assert [(piece.text, piece.level, piece.strength) for piece in cut] == [
+        ("abc", "high", 0),
+        ("d", "", 0),
+        ("ef", "", 3),
+        ("gh", "", 0),
+        ("ij", "", 0),
+    ]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 20), (5, 30), (15, 30)])
+def test_an_explanation_beyond_the_shown_text_is_cut(start: int, end: int) -> None:
+    words = (word(start, start + 2, 1), word(end - 3, end, 1))
+
+    cut = pieces("abcdefghij", [part(start, end, 90)], Explained(start, end, words))
+
+    assert "".join(piece.text for piece in cut) == "abcdefghij"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("words", "is_explained"),
+    [
+        ([word(6, 9, 1.0)], True),
+        # no word alone raises the score: the segments tell more
+        ([word(6, 9, -1.0)], False),
+        ([], False),
+    ],
+)
+def test_the_segment_that_scored_highest_is_explained(
+    words: list[Word], is_explained: bool
+) -> None:
+    result = factories.ResultFactory(scores=[])
+    segments = [
+        {"start": 0, "end": 5, "probability": 0.2},
+        {"start": 5, "end": 20, "probability": 0.9},
+    ]
+    factories.DetectorScoreFactory(result=result, segments=segments, evidence={"words": words})
+
+    found = gather(result)
+
+    assert found.unexplained() == []
+    assert found.explained() == (Explained(5, 20, tuple(words)) if is_explained else None)
+
+
+@pytest.mark.django_db
+def test_a_probability_is_rounded_as_the_stored_score_is() -> None:
+    result = factories.ResultFactory(scores=[])
+    factories.DetectorScoreFactory(result=result, probability=0.790_45)
+
+    assert gather(result).opinions[0].bar.percent == percent(0.790_45)
 
 
 def test_no_text_has_no_pieces() -> None:

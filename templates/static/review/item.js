@@ -43,7 +43,8 @@
   document.addEventListener("input", (event) => {
     if (event.target.closest("#decision")) keepDraft();
   });
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target !== panel()) return; // the clocks count from when the panel came
     if (["decided", "final", "escalated"].includes(panel().dataset.status)) localStorage.removeItem(draftName);
     startClocks();
     restoreDraft();
