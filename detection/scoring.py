@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
-from threading import Thread
+from threading import Thread, get_ident
 from typing import Any
 
 import structlog
@@ -31,7 +31,6 @@ from detection.models import (
     AnalysisJob,
     AnalysisResult,
     ContentType,
-    DetectorScore,
     Media,
     Policy,
     RiskLevel,
@@ -39,11 +38,12 @@ from detection.models import (
 )
 from detection.queue import ClaimedJob
 from detection.signals import analysis_completed
+from detection.writing import EventRow, ResultRow, ScoreRow, write
 from inference_worker.looks import Judged, Sense
 from inference_worker.runtime import Analysed, Work
 from inference_worker.types import Abstention, Modality, Passage, Score, Segment
 from kilinda import metrics
-from kilinda.partners.events import NewEvent, append
+from kilinda.partners.events import append
 
 log = structlog.get_logger(__name__)
 
@@ -61,36 +61,50 @@ class QueueSource:
         self._claimer = claimer
         self._may_claim = may_claim
         self._copies: dict[Any, Path] = {}
+        self._policy: tuple[Policy, Rules] | None = None
+        self._checked: set[int] = set()
         self.claimed = 0
 
     def claim(self) -> Sequence[Work[ClaimedJob]]:
         """Lease jobs, ready for the runtime."""
         if not self._may_claim():
             return []
-        close_old_connections()
+        self._check_connection()
         jobs = self._claimer()
+        if jobs:
+            self._policy = policies.active()
         self.claimed += len(jobs)
         return [self._work(job) for job in jobs]
 
     def finish(self, analysed: Sequence[Analysed[ClaimedJob]]) -> None:
         """Write the results of those jobs whose lease still holds."""
-        close_old_connections()
-        policy, rules = policies.active()
+        self._check_connection()
+        assert self._policy, "nothing is finished before it was claimed"
+        policy, rules = self._policy
         record(analysed, policy=policy, rules=rules)
         for each in analysed:
             self._forget_copy(each.job)
 
     def fail(self, job: ClaimedJob, code: str, reason: str) -> None:
         """End the job with a reason, and tell the partner."""
-        close_old_connections()
+        self._check_connection()
         fail(job, code=code, reason=reason)
         self._forget_copy(job)
 
     def retry(self, job: ClaimedJob, code: str, reason: str) -> None:
         """Queue the job again for later."""
-        close_old_connections()
+        self._check_connection()
         retry(job, code=code, reason=reason)
         self._forget_copy(job)
+
+    def _check_connection(self) -> None:
+        """Replace a connection that died since the last drain, once for each thread.
+
+        When one dies during a drain, the drain fails and its jobs come back through the sweep.
+        """
+        if (thread := get_ident()) not in self._checked:
+            self._checked.add(thread)
+            close_old_connections()
 
     def _work(self, job: ClaimedJob) -> Work[ClaimedJob]:
         if job.content_type == ContentType.TEXT:
@@ -189,21 +203,17 @@ def record(
         return []
     fused = [fuse(each.job.content_type, each.judged, rules) for each in mine]
     results = [_result(each, outcome, policy) for each, outcome in zip(mine, fused, strict=True)]
-    AnalysisResult.objects.bulk_create(results)
-    DetectorScore.objects.bulk_create(
-        _score(result, judged)
-        for result, each in zip(results, mine, strict=True)
-        for judged in each.judged
-    )
-    append(_completed(each.job, result) for each, result in zip(mine, results, strict=True))
+    write([_row(*row) for row in zip(mine, fused, results, strict=True)])
     analysis_completed.send(AnalysisResult, results=results)
     transaction.on_commit(lambda: _count(mine, results))
+    log.info("jobs judged", job_ids=[str(each.job.id) for each in mine])
     return results
 
 
 @transaction.atomic
 def fail(job: ClaimedJob, *, code: str, reason: str) -> None:
     """End a job that can never succeed, and tell the partner why."""
+    log.info("job failed", job_ids=[str(job.id)], code=code)
     if queue.fail(job, code=code, reason=reason):
         append(
             [queue.failure_event(job.organisation_id, job.submission_id, code=code, reason=reason)]
@@ -255,21 +265,43 @@ def _rows_of(job: ClaimedJob) -> AnalysisJob:
     return AnalysisJob(id=job.id, submission=submission, priority=job.priority)
 
 
-def _score(result: AnalysisResult, judged: Judged) -> DetectorScore:
+def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: AnalysisResult) -> ResultRow:
+    return ResultRow(
+        id=str(result.id),
+        job=str(each.job.id),
+        content_type=each.job.content_type.value,
+        overall_confidence=outcome.overall_confidence,
+        risk_level=outcome.risk_level.value,
+        audio_score=outcome.scores[Sense.AUDIO],
+        visual_score=outcome.scores[Sense.VISUAL],
+        text_score=outcome.scores[Sense.TEXT],
+        findings=outcome.findings,
+        metadata=result.metadata,
+        policy=result.policy.pk,
+        scores=[_score(judged) for judged in each.judged],
+        event=_completed(each.job, outcome),
+    )
+
+
+def _score(judged: Judged) -> ScoreRow:
     said = judged.judgement
-    score = DetectorScore(
-        result=result,
+    row = ScoreRow(
         kind=judged.sense.value,
         detector=said.detector,
         version=said.version,
         label=said.label,
+        probability=None,
+        raw=None,
+        segments=[],
+        abstention_code="",
+        abstention_reason="",
     )
     if isinstance(said, Abstention):
-        score.abstention_code, score.abstention_reason = said.code, said.reason
-        return score
-    score.probability, score.raw = said.probability, said.raw
-    score.segments = [_segment(segment) for segment in said.segments]
-    return score
+        row |= {"abstention_code": said.code, "abstention_reason": said.reason}
+    else:
+        row |= {"probability": said.probability, "raw": said.raw}
+        row["segments"] = [_segment(segment) for segment in said.segments]
+    return row
 
 
 def _segment(segment: Segment) -> dict[str, float]:
@@ -281,15 +313,15 @@ def _segment(segment: Segment) -> dict[str, float]:
     }
 
 
-def _completed(job: ClaimedJob, result: AnalysisResult) -> NewEvent:
-    return NewEvent(
-        job.organisation_id,
-        "analysis.completed",
-        job.submission_id,
-        {
+def _completed(job: ClaimedJob, outcome: Outcome) -> EventRow:
+    return EventRow(
+        organisation=str(job.organisation_id),
+        type="analysis.completed",
+        subject=str(job.submission_id),
+        payload={
             "submission_id": str(job.submission_id),
-            "risk_level": str(result.risk_level),
-            "overall_confidence": result.overall_confidence,
+            "risk_level": outcome.risk_level.value,
+            "overall_confidence": outcome.overall_confidence,
         },
     )
 

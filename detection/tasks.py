@@ -28,7 +28,7 @@ from inference_worker.decoding.decoder import Decoder
 from inference_worker.registry import load_models
 from inference_worker.runtime import Runtime
 from inference_worker.types import Modality
-from kilinda import health, metrics
+from kilinda import health, logs, metrics
 from kilinda.audit import log as audit
 from kilinda.celery import app
 
@@ -154,6 +154,7 @@ def drain_fetch() -> int:
 
 
 def _fetch(job: ClaimedJob) -> None:
+    logs.name_the_jobs([str(job.id)])
     try:
         attach_fetched(job, fetch(job.url))
     except FetchRefused as refused:

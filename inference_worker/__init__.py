@@ -1,1 +1,1 @@
-"""Scoring without a web framework: types, registry, sandboxed decoding, runtime, detectors, training."""
+"""Scoring without a web framework: decoding, detectors, the loop that runs them, training."""

@@ -12,7 +12,7 @@ class Undecodable(InferenceError):
     """The file could not be read as the media it claims to be."""
 
     def __init__(self, code: str, message: str) -> None:
-        """`code` is stable and machine-readable; `message` is for a person, without paths or traces."""
+        """`code` is stable, for programs; `message` is for a person, without paths or traces."""
         self.code = code
         super().__init__(message)
 

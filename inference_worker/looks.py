@@ -105,11 +105,19 @@ def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[J
 
 def _missing_parts(content: Content) -> list[Judged]:
     """Say what a video lacks, so that an empty score never goes unexplained."""
-    if not isinstance(content, Footage) or content.sound is not None:
+    if not isinstance(content, Footage):
         return []
-    reason = "The video has no sound track."
-    silent = Abstention("video", "1", "synthetic_speech", "no_sound", reason)
-    return [Judged(Sense.AUDIO, silent)]
+    missing = []
+    if not content.frames:
+        missing.append((Sense.VISUAL, "synthetic_image", "no_picture", "The video has no picture."))
+    if content.sound is None:
+        missing.append(
+            (Sense.AUDIO, "synthetic_speech", "no_sound", "The video has no sound track.")
+        )
+    return [
+        Judged(sense, Abstention("video", "1", label, code, reason))
+        for sense, label, code, reason in missing
+    ]
 
 
 def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> Judged:

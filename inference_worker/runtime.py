@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 J = TypeVar("J")
 
-WRITE_AT = 32
+WRITE_AT = 64
 """Finished items are written in groups of about this many: one write for each forward pass costs
-too much, one for each claim keeps every result waiting (200 ms measured)."""
+too much, one for each claim keeps every result waiting."""
 AHEAD = 2
 """Lots of prepared items waiting for the models; bounds memory and how much one worker hoards."""
 

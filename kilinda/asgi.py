@@ -17,6 +17,8 @@ from review.ws_urls import websocket_urlpatterns  # noqa: E402 - needs the app r
 application = ProtocolTypeRouter(
     {
         "http": ASGI(),
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": AllowedHostsOriginValidator(
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+        ),
     }
 )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import NotRequired, TypedDict
 from uuid import UUID
 
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 from redis.exceptions import RedisError
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _EVERYTHING = "review.everything"
 _PATIENCE_SECONDS = 1.0
-"""How long a request may wait for the broker before it goes on without it."""
+"""How long one message may take before it is given up."""
 
 
 class Changed(TypedDict):
@@ -65,11 +65,53 @@ def _message(changes: Sequence[ItemChange]) -> Changed:
 
 
 def _send(messages: dict[str, Changed]) -> None:
-    """Send, or soon give up: the change itself is safe, and pages also ask by themselves."""
-    try:
-        async_to_sync(_send_all)(messages)
-    except (RedisError, OSError, TimeoutError) as error:
-        logger.warning("review pages were not told of a change: %s", error)
+    _announcer.take(messages)
+
+
+class Announcer:
+    """Sends from a daemon thread of its own, so that no request or worker waits for the broker.
+
+    Messages to one group that come while it sends merge into one: only the newest number counts.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Changed] = {}
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def take(self, messages: dict[str, Changed]) -> None:
+        """Note what is to be sent, and return at once."""
+        with self._wake:
+            for group, message in messages.items():
+                self._waiting[group] = _merged(self._waiting.get(group), message)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="announce", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            while True:
+                with self._wake:
+                    while not self._waiting:
+                        self._wake.wait()
+                    messages, self._waiting = self._waiting, {}
+                try:
+                    runner.run(_send_all(messages))
+                except (RedisError, OSError, TimeoutError) as error:
+                    # The change itself is safe, and pages also ask by themselves.
+                    logger.warning("review pages were not told of a change: %s", error)
+
+
+def _merged(before: Changed | None, message: Changed) -> Changed:
+    """Return one message for both; it names an item only if both are about that one."""
+    if before is None:
+        return message
+    merged = Changed(type="changed", seq=max(before["seq"], message["seq"]))
+    item = message.get("item")
+    if item is not None and before.get("item") == item:
+        merged["item"] = item
+    return merged
 
 
 async def _send_all(messages: dict[str, Changed]) -> None:
@@ -77,3 +119,6 @@ async def _send_all(messages: dict[str, Changed]) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         for group, message in messages.items():
             await layer.group_send(group, {"type": "review.changed", "message": message})
+
+
+_announcer = Announcer()

@@ -9,8 +9,9 @@ from typing import Any
 
 from detection import results as verdicts
 from detection.models import AnalysisResult, Policy, Priority, RiskLevel
-from review import history
-from review.models import ItemChange, ReviewItem
+from review import broadcast
+from review.models import ReviewItem
+from review.opening import open_together
 
 _RISE = {level: place for place, level in enumerate(RiskLevel.values)}
 
@@ -45,7 +46,7 @@ def route(result: AnalysisResult, policy: Policy, draw: float) -> Route | None:
 def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
     """Open a review item for each result that asks for one, in the caller's transaction.
 
-    However many there are: one statement for the items, one for their changes, one announcement.
+    However many there are: one statement, and one announcement when it has committed.
     """
     chance = random.SystemRandom()
     items = [
@@ -54,9 +55,8 @@ def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
         if (found := route(result, result.policy, chance.random()))
     ]
     if items:
-        ReviewItem.objects.bulk_create(items)
         verdicts.review_opened(item.result for item in items)
-        history.record(ItemChange(item=item, kind=ItemChange.Kind.OPENED) for item in items)
+        broadcast.announce(open_together(items))
 
 
 def _item(result: AnalysisResult, found: Route) -> ReviewItem:
@@ -67,6 +67,6 @@ def _item(result: AnalysisResult, found: Route) -> ReviewItem:
         organisation_id=submission.organisation_id,
         reason=found.reason,
         sampling_probability=found.sampling_probability,
-        priority=min(result.job.priority, _PRIORITY[RiskLevel(result.risk_level)]),
+        priority=int(min(result.job.priority, _PRIORITY[RiskLevel(result.risk_level)])),
         severity=float(result.overall_confidence or 0),
     )

@@ -11,7 +11,7 @@ from kilinda.ids import uuid7
 
 
 class SocialMediaScan(models.Model):
-    """One post that was scanned. The crawl engine that fills it comes with the social scans part."""
+    """One post that was scanned. The crawl engine that fills it comes with a later part."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     platform = models.CharField(max_length=20)
@@ -33,7 +33,8 @@ class SocialMediaScan(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["platform", "post_id"], name="scan_once_per_post"),
             models.CheckConstraint(
-                condition=Q(flagged=False) | Q(scan_result__isnull=False), name="scan_flag_has_a_result"
+                condition=Q(flagged=False) | Q(scan_result__isnull=False),
+                name="scan_flag_has_a_result",
             ),
         ]
         indexes = [models.Index(fields=["platform", "-scanned_at"], name="scan_by_platform")]

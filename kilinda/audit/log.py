@@ -31,7 +31,7 @@ class Act:
 
 
 def record(acts: Iterable[Act]) -> None:
-    """Write acts in the caller's transaction; they exist when it commits, and are sealed soon after."""
+    """Write acts in the caller's transaction; they are sealed soon after it commits."""
     AuditEntry.objects.bulk_create(
         AuditEntry(
             actor=act.actor,
@@ -89,9 +89,9 @@ class Broken:
 
 def verify() -> Broken | None:
     """Walk the whole chain; return the first broken link, or None when every link holds."""
-    seq, previous = 0, GENESIS
-    for entry in AuditEntry.objects.filter(chain_seq__isnull=False).order_by("chain_seq").iterator():
-        seq += 1
+    previous = GENESIS
+    sealed = AuditEntry.objects.filter(chain_seq__isnull=False).order_by("chain_seq")
+    for seq, entry in enumerate(sealed.iterator(), start=1):
         if entry.chain_seq != seq:
             return Broken(seq, f"entry {seq} is missing")
         if entry.entry_hash != entry_hash(previous, entry, seq):

@@ -40,4 +40,4 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.target_type}:{self.target_id}"
+        return f"{self.at:%F %T} {self.actor} {self.action} {self.target_type}:{self.target_id}"

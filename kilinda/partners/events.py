@@ -67,5 +67,7 @@ def read(organisation_id: UUID, *, after_seq: int, limit: int) -> Sequence[Event
     """Return up to `limit` events numbered above `after_seq`, in order."""
     sequence(organisation_id)
     return list(
-        Event.objects.filter(organisation_id=organisation_id, seq__gt=after_seq).order_by("seq")[:limit]
+        Event.objects.filter(organisation_id=organisation_id, seq__gt=after_seq).order_by("seq")[
+            :limit
+        ]
     )

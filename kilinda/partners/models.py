@@ -72,12 +72,18 @@ class APIKey(models.Model):
     """A partner's credential. Only the hash of the secret is kept; it is shown once."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="api_keys")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="api_keys"
+    )
     name = models.CharField(max_length=100, help_text="Where the key is used.")
-    prefix = models.CharField(max_length=16, editable=False, help_text="Start of the key, to tell keys apart.")
+    prefix = models.CharField(
+        max_length=16, editable=False, help_text="Start of the key, to tell keys apart."
+    )
     secret_sha256 = models.CharField(max_length=64, unique=True, editable=False)
     is_read_only = models.BooleanField(default=False)
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, editable=False)
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, editable=False
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -106,10 +112,16 @@ class Event(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["organisation", "seq"], name="event_seq_unique"),
-            models.CheckConstraint(condition=Q(seq__isnull=True) | Q(seq__gt=0), name="event_seq_positive"),
+            models.CheckConstraint(
+                condition=Q(seq__isnull=True) | Q(seq__gt=0), name="event_seq_positive"
+            ),
         ]
         indexes = [
-            models.Index(fields=["organisation", "id"], condition=Q(seq__isnull=True), name="event_unsequenced"),
+            models.Index(
+                fields=["organisation", "id"],
+                condition=Q(seq__isnull=True),
+                name="event_unsequenced",
+            ),
         ]
 
     def __str__(self) -> str:

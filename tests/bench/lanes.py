@@ -30,12 +30,17 @@ SAMPLES = Path("kilinda/demo/samples")
 TEXTS, PICTURES, SOUNDS = 768, 96, 48
 LANE = AnalysisJob.Lane
 
-SPEECH = (
-    "the vote was counted and nobody saw what happened because people who came late were sent home "
-    "habari za leo watu wengi walikuja kupiga kura asubuhi lakini you are a stupid liar and your "
-    "whole family should leave this country before we make you mjinga sana kwani who paid for it"
+CALM = (
+    "the vote was counted this morning and people who came late were asked to wait in the hall "
+    "we will publish the results of every station on friday so that everybody can check them "
+    "our reporter spoke with the observers about how the ballots were brought to the county office"
 )
-WORDS = SPEECH.split()
+ANGRY = (
+    "you are a stupid liar and your whole filthy family should leave this country before we make "
+    "you shut up you worthless idiot nobody wants thieves like you here"
+)
+PLAIN, HARSH = CALM.split(), ANGRY.split()
+HARSH_SHARE = 0.15
 
 
 def measure() -> list[Line]:
@@ -78,7 +83,12 @@ def _texts() -> list[str]:
     """Return texts of tweet length: 25 tokens in the mean, 52 at the 95th percentile."""
     chance = random.Random(7)
     return [
-        " ".join(chance.choices(WORDS, k=max(3, int(chance.gammavariate(3.2, 6.2)))))
+        " ".join(
+            chance.choices(
+                HARSH if chance.random() < HARSH_SHARE else PLAIN,
+                k=max(3, int(chance.gammavariate(3.2, 6.2))),
+            )
+        )
         for _ in range(TEXTS)
     ]
 
@@ -135,9 +145,9 @@ def _flat_out(runtime: Runtime, readers: Sequence[Callable[[], Content]]) -> flo
         waiting: dict[int, tuple[Any, list[Window]]] = {}
         for content in pool.map(lambda reader: reader(), readers):
             for look in look_at(content, runtime.registry):
-                assert isinstance(look.prepared, Prepared), "the sample must pass the gates"
-                windows = waiting.setdefault(id(look.detector), (look.detector, []))[1]
-                windows.extend(look.prepared.windows)
+                if isinstance(look.prepared, Prepared):
+                    windows = waiting.setdefault(id(look.detector), (look.detector, []))[1]
+                    windows.extend(look.prepared.windows)
     for detector, windows in waiting.values():
         for batch in _batches(windows, detector.batch_size):
             detector.forward(batch)

@@ -67,6 +67,13 @@ def test_a_silent_video_says_why_it_has_no_audio_score() -> None:
     assert silent[0].code == "no_sound"
 
 
+def test_a_video_without_pictures_says_why_it_has_no_visual_score() -> None:
+    (judged,) = add_up(footage(frames=0, sound=True), [])
+    assert judged.sense == Sense.VISUAL
+    assert isinstance(judged.judgement, Abstention)
+    assert judged.judgement.code == "no_picture"
+
+
 def test_facts_name_sizes_and_durations() -> None:
     assert facts_of(footage(frames=2, sound=False)) == {
         "duration_seconds": 2.0,

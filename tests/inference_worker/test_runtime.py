@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from inference_worker.runtime import AHEAD, Analysed, Runtime, Work
+from inference_worker.runtime import AHEAD, WRITE_AT, Analysed, Runtime, Work
 from inference_worker.types import Abstention, Modality, Passage, Score
 from tests.inference_worker.toys import WordCounter, registry
 
@@ -150,6 +150,6 @@ def test_the_runtime_works_again_after_a_failed_drain(runtime: Runtime) -> None:
 
 
 def test_results_are_written_in_groups_and_none_is_held_back(runtime: Runtime) -> None:
-    source = ListSource([f"text {n}" for n in range(70)])
+    source = ListSource([f"text {n}" for n in range(2 * WRITE_AT + 6)])
     runtime.drain(source)
-    assert source.writes == [32, 32, 6]
+    assert source.writes == [WRITE_AT, WRITE_AT, 6]

@@ -133,7 +133,9 @@ def test_a_huge_page_size_is_clamped(partner):
     ("name", "value"),
     [
         ("cursor", "abc"),
-        ("cursor", dumps("0" * 32, salt="another purpose")),
+        pytest.param(
+            "cursor", dumps("0" * 32, salt="another purpose"), id="cursor-of-another-purpose"
+        ),
         ("status", "sleeping"),
         ("risk_level", "\0"),
         ("created_after", "10000-01-01T00:00:00Z"),
