@@ -33,6 +33,10 @@ class Word(TypedDict):
 STRENGTHS = (0.25, 0.5, 0.75)
 """A word is marked from a quarter of the largest weight on, more strongly from a half on, ..."""
 
+LEAST_WEIGHT = 1 / 32
+"""Where the largest weight is below, nothing is marked: log odds of 4 to 8 are computed in steps of
+this size where a model runs in bfloat16, so that rounding alone moves them as much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -112,7 +116,7 @@ class Evidence:
 
         None also where no single word raises the score: then its segments tell more.
         """
-        weighed = [each.score for each in self.opinions if _has_raising_words(each.score)]
+        weighed = [each.score for each in self.opinions if _has_a_raising_word(each.score)]
         if not weighed:
             return None
         score = max(weighed, key=lambda score: score.probability or 0.0)
@@ -120,8 +124,8 @@ class Evidence:
         return Explained(int(worst["start"]), int(worst["end"]), tuple(score.evidence["words"]))
 
 
-def _has_raising_words(score: DetectorScore) -> bool:
-    return any(word["weight"] > 0 for word in score.evidence.get("words", ()))
+def _has_a_raising_word(score: DetectorScore) -> bool:
+    return any(word["weight"] >= LEAST_WEIGHT for word in score.evidence.get("words", ()))
 
 
 _FIELD = {

@@ -94,6 +94,8 @@ def test_an_explanation_beyond_the_shown_text_is_cut(start: int, end: int) -> No
         ([word(6, 9, 1.0)], True),
         # no word alone raises the score: the segments tell more
         ([word(6, 9, -1.0)], False),
+        # no more than rounding does
+        ([word(6, 9, 0.02)], False),
         ([], False),
     ],
 )
