@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from django.conf import settings
 
@@ -9,8 +11,9 @@ from tests import factories
 
 
 def pytest_configure() -> None:
-    """Hash passwords cheaply: the tests make hundreds of people."""
+    """Hash passwords cheaply, since the tests make hundreds of people; share no files."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.MEDIA_ROOT /= os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 @pytest.fixture(autouse=True)
