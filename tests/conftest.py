@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from django.conf import settings
 
@@ -11,9 +9,8 @@ from tests import factories
 
 
 def pytest_configure() -> None:
-    """Hash passwords cheaply, since the tests make hundreds of people; share no files."""
+    """Hash passwords cheaply, since the tests make hundreds of people."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.MEDIA_ROOT /= os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 @pytest.fixture(autouse=True)

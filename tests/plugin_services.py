@@ -3,7 +3,7 @@
 Loaded by `-p` in pyproject.toml: Django's settings want their URLs before any conftest is read.
 Under `make test` the URLs are set already; a plain `pytest` starts an embedded pair for itself.
 Parallel processes (xdist) share one pair: a PostgreSQL database each by pytest-django, a numbered
-Redis database each by this module.
+Redis database and a data folder each by this module.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+
+from kilinda import env
 
 STACK_UP = (sys.executable, "-m", "kilinda.stack", "up", "--ephemeral")
 PASSED_ON = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "KILINDA_HOME")
@@ -33,6 +35,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
         _start_servers(early_config)
     os.environ["REDIS_URL"] = _with_own_database(os.environ["REDIS_URL"])
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        os.environ["KILINDA_HOME"] = str(env.home() / worker)
 
 
 def _start_servers(config: pytest.Config) -> None:
