@@ -43,7 +43,7 @@ def _run(chosen: list[str]) -> int:
     for name in chosen or groups:
         print(f"… {name}", file=sys.stderr)
         lines += groups[name]()
-    report.publish(lines, "bench")
+        report.publish(lines, "bench")
     return 0
 
 

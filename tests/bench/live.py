@@ -32,7 +32,7 @@ from tests.bench.report import Line
 SHORT = "You are all thieves and liars, go away from our town."
 LOAD_PER_SECOND = 100
 LOAD_SECONDS = 10
-PUSHES = 20
+PUSHES, WARM_UP = 20, 3
 
 
 def measure() -> list[Line]:
@@ -68,13 +68,16 @@ def _running(port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def _wait_until_ready(port: int) -> None:
+    """Wait for the pages and for the workers, whose models load last."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
-                return
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                if json.load(answer)["status"] == "ok":
+                    return
         except OSError:
-            time.sleep(0.3)
+            pass
+        time.sleep(0.3)
     raise TimeoutError("the stack is not ready after 180 seconds")
 
 
@@ -82,15 +85,13 @@ def _wait_until_ready(port: int) -> None:
 
 
 def _screening(organisation: Organisation) -> list[Line]:
-    """Queue short texts at a steady rate; latency is from the job's row to its result's row."""
-    AnalysisJob.objects.all().delete()
-    began = time.monotonic()
-    for number in range(LOAD_PER_SECOND * LOAD_SECONDS):
-        while time.monotonic() < began + number / LOAD_PER_SECOND:
-            time.sleep(0.001)
-        queueing.fill(organisation, [SHORT])
-        doorbell.ring("screen")
-    _wait_for_results(LOAD_PER_SECOND * LOAD_SECONDS)
+    """Queue short texts at a steady rate; latency is from the job's row to its result's row.
+
+    A second of the same load goes first and is not counted: connections open, caches fill.
+    """
+    _load(organisation, LOAD_PER_SECOND)
+    queueing.empty()
+    _load(organisation, LOAD_PER_SECOND * LOAD_SECONDS)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT extract(epoch FROM result.created_at - job.created_at) * 1000 "
@@ -103,6 +104,16 @@ def _screening(organisation: Organisation) -> list[Line]:
         Line("screening_p50_ms", cuts[49], f"ms at {LOAD_PER_SECOND}/s", floor),
         Line("screening_p99_ms", cuts[98], f"ms at {LOAD_PER_SECOND}/s", floor, goal="< 100"),
     ]
+
+
+def _load(organisation: Organisation, count: int) -> None:
+    began = time.monotonic()
+    for number in range(count):
+        while time.monotonic() < began + number / LOAD_PER_SECOND:
+            time.sleep(0.001)
+        queueing.fill(organisation, [SHORT])
+        doorbell.ring("screen")
+    _wait_for_results(count)
 
 
 def _wait_for_results(count: int) -> None:
@@ -148,11 +159,15 @@ def _pushes(organisation: Organisation, port: int) -> list[Line]:
         page.goto(f"{base}/login/")
         page.fill("[name=username]", reviewer.username)
         page.fill("[name=password]", "bench-password")
-        page.click("[type=submit]")
-        page.wait_for_selector("[data-live=connected]", state="attached")
-        spent = [_push(page, base, key, number) for number in range(PUSHES)]
+        page.press("[name=password]", "Enter")
+        page.get_by_role("status").get_by_text("Live").wait_for()
+        spent = [_push(page, base, key, number) for number in range(WARM_UP + PUSHES)][WARM_UP:]
         browser.close()
-    return [Line("push_p95_ms", quantiles(spent, n=20)[18], "ms, submit to page", goal="< 500")]
+    p95 = quantiles(spent, n=20, method="inclusive")[18]
+    return [
+        Line("push_p50_ms", median(spent), "ms, submit to page"),
+        Line("push_p95_ms", p95, "ms, submit to page", goal="< 500"),
+    ]
 
 
 def _reviewer() -> User:
