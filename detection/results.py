@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -14,22 +15,22 @@ from kilinda.audit.log import Act, record
 from kilinda.partners.events import NewEvent, append
 
 
-def review_opened(results: Iterable[AnalysisResult]) -> None:
+def review_opened(result_ids: Iterable[UUID]) -> None:
     """Tell partners that a person will look at these results (`review: pending`)."""
-    _set_review(results, AnalysisResult.Review.PENDING)
+    _set_review(result_ids, AnalysisResult.Review.PENDING)
 
 
-def review_closed(results: Iterable[AnalysisResult]) -> None:
+def review_closed(result_ids: Iterable[UUID]) -> None:
     """Tell partners that no person will look after all: the item was closed without a verdict."""
-    _set_review(results, AnalysisResult.Review.NONE)
+    _set_review(result_ids, AnalysisResult.Review.NONE)
 
 
-def _set_review(results: Iterable[AnalysisResult], review: AnalysisResult.Review) -> None:
+def _set_review(result_ids: Iterable[UUID], review: AnalysisResult.Review) -> None:
     with connection.cursor() as cursor:  # one text whatever the number: the ORM compiles each anew
         cursor.execute(
             "UPDATE analysis_results SET review = %s, updated_at = statement_timestamp() "
             "WHERE id = ANY(%s)",
-            [review.value, [result.pk for result in results]],
+            [review.value, list(result_ids)],
         )
 
 

@@ -29,20 +29,19 @@ from detection import policies, queue
 from detection.fusion import Outcome, Rules, fuse
 from detection.models import (
     AnalysisJob,
-    AnalysisResult,
     ContentType,
     Media,
     Policy,
-    RiskLevel,
     Submission,
 )
 from detection.queue import ClaimedJob
-from detection.signals import analysis_completed
+from detection.signals import Completed, analysis_completed
 from detection.writing import EventRow, ResultRow, ScoreRow, write
 from inference_worker.looks import Judged, Sense
 from inference_worker.runtime import Analysed, Work
 from inference_worker.types import Abstention, Modality, Passage, Score, Segment
 from kilinda import metrics
+from kilinda.ids import uuid7
 from kilinda.partners.events import append
 
 log = structlog.get_logger(__name__)
@@ -192,7 +191,7 @@ def until(seconds: float, is_stopping: Callable[[], bool]) -> Callable[[], bool]
 @transaction.atomic
 def record(
     analysed: Sequence[Analysed[ClaimedJob]], *, policy: Policy, rules: Rules
-) -> list[AnalysisResult]:
+) -> list[Completed]:
     """Write results, scores, events and what routing makes of them; return the results.
 
     A job whose lease was lost gets nothing: another worker has it, or already finished it.
@@ -202,9 +201,9 @@ def record(
     if not mine:
         return []
     fused = [fuse(each.job.content_type, each.judged, rules) for each in mine]
-    results = [_result(each, outcome, policy) for each, outcome in zip(mine, fused, strict=True)]
+    results = [_completed(each.job, o, policy) for each, o in zip(mine, fused, strict=True)]
     write([_row(*row) for row in zip(mine, fused, results, strict=True)])
-    analysis_completed.send(AnalysisResult, results=results)
+    analysis_completed.send(AnalysisJob, results=results)
     transaction.on_commit(lambda: _count(mine, results))
     log.info("jobs judged", job_ids=[str(each.job.id) for each in mine])
     return results
@@ -228,22 +227,16 @@ def retry(job: ClaimedJob, *, code: str, reason: str) -> None:
         queue.retry_later(job)
 
 
-def _result(each: Analysed[ClaimedJob], outcome: Outcome, policy: Policy) -> AnalysisResult:
-    return AnalysisResult(
-        job=_rows_of(each.job),
-        content_type=each.job.content_type,
-        overall_confidence=outcome.overall_confidence,
+def _completed(job: ClaimedJob, outcome: Outcome, policy: Policy) -> Completed:
+    return Completed(
+        result_id=uuid7(),
+        job_id=job.id,
+        submission_id=job.submission_id,
+        organisation_id=job.organisation_id,
+        source=job.source,
+        priority=job.priority,
         risk_level=outcome.risk_level,
-        audio_score=outcome.scores[Sense.AUDIO],
-        visual_score=outcome.scores[Sense.VISUAL],
-        text_score=outcome.scores[Sense.TEXT],
-        findings=list(outcome.findings),
-        metadata={
-            **each.facts,
-            "models": _models(each.judged),
-            "policy_version": policy.version,
-            "reasons": list(outcome.reasons),
-        },
+        overall_confidence=outcome.overall_confidence,
         policy=policy,
     )
 
@@ -254,20 +247,9 @@ def _models(judged: Sequence[Judged]) -> list[str]:
     return sorted({f"{score.detector}@{score.version}" for score in scores})
 
 
-def _rows_of(job: ClaimedJob) -> AnalysisJob:
-    """Return the job and its submission as rows, without asking the database for them again."""
-    submission = Submission(
-        id=job.submission_id,
-        organisation_id=job.organisation_id,
-        source=job.source,
-        content_type=job.content_type,
-    )
-    return AnalysisJob(id=job.id, submission=submission, priority=job.priority)
-
-
-def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: AnalysisResult) -> ResultRow:
+def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: Completed) -> ResultRow:
     return ResultRow(
-        id=str(result.id),
+        id=str(result.result_id),
         job=str(each.job.id),
         content_type=each.job.content_type.value,
         overall_confidence=outcome.overall_confidence,
@@ -276,10 +258,15 @@ def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: AnalysisResult) -
         visual_score=outcome.scores[Sense.VISUAL],
         text_score=outcome.scores[Sense.TEXT],
         findings=outcome.findings,
-        metadata=result.metadata,
+        metadata={
+            **each.facts,
+            "models": _models(each.judged),
+            "policy_version": result.policy.version,
+            "reasons": outcome.reasons,
+        },
         policy=result.policy.pk,
         scores=[_score(judged) for judged in each.judged],
-        event=_completed(each.job, outcome),
+        event=_event(each.job, outcome),
     )
 
 
@@ -313,7 +300,7 @@ def _segment(segment: Segment) -> dict[str, float]:
     }
 
 
-def _completed(job: ClaimedJob, outcome: Outcome) -> EventRow:
+def _event(job: ClaimedJob, outcome: Outcome) -> EventRow:
     return EventRow(
         organisation=str(job.organisation_id),
         type="analysis.completed",
@@ -326,12 +313,12 @@ def _completed(job: ClaimedJob, outcome: Outcome) -> EventRow:
     )
 
 
-def _count(analysed: Sequence[Analysed[ClaimedJob]], results: Sequence[AnalysisResult]) -> None:
+def _count(analysed: Sequence[Analysed[ClaimedJob]], results: Sequence[Completed]) -> None:
     now = timezone.now()
     for each, result in zip(analysed, results, strict=True):
-        metrics.DETECTIONS.labels(RiskLevel(result.risk_level).value, result.content_type).inc()
+        metrics.DETECTIONS.labels(result.risk_level.value, each.job.content_type.value).inc()
         metrics.SCREENING_DURATION.observe((now - each.job.created_at).total_seconds())
         if result.overall_confidence is not None:
-            metrics.SCREENING_CONFIDENCE.observe(float(result.overall_confidence))
+            metrics.SCREENING_CONFIDENCE.observe(result.overall_confidence)
         if each.job.source == Submission.Source.EVENT:
             metrics.EVENTS_PROCESSED.inc()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from detection import results as verdicts
-from detection.models import AnalysisResult, Policy, Priority, RiskLevel
+from detection.models import Policy, Priority, RiskLevel
+from detection.signals import Completed
 from review import broadcast
 from review.models import ReviewItem
 from review.opening import open_together
@@ -31,7 +32,7 @@ class Route:
     sampling_probability: float | None = None
 
 
-def route(result: AnalysisResult, policy: Policy, draw: float) -> Route | None:
+def route(result: Completed, policy: Policy, draw: float) -> Route | None:
     """Return why a person must look at the result, or None. `draw` is uniform in [0, 1)."""
     if result.overall_confidence is None and policy.review_when_not_judged:
         return Route(ReviewItem.Reason.NOT_JUDGED)
@@ -43,7 +44,7 @@ def route(result: AnalysisResult, policy: Policy, draw: float) -> Route | None:
     return None
 
 
-def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
+def open_items(*, results: Sequence[Completed], **_: Any) -> None:
     """Open a review item for each result that asks for one, in the caller's transaction.
 
     However many there are: one statement, and one announcement when it has committed.
@@ -55,18 +56,17 @@ def open_items(*, results: Sequence[AnalysisResult], **_: Any) -> None:
         if (found := route(result, result.policy, chance.random()))
     ]
     if items:
-        verdicts.review_opened(item.result for item in items)
+        verdicts.review_opened(item.result_id for item in items)
         broadcast.announce(open_together(items))
 
 
-def _item(result: AnalysisResult, found: Route) -> ReviewItem:
-    submission = result.job.submission
+def _item(result: Completed, found: Route) -> ReviewItem:
     return ReviewItem(
         job_id=result.job_id,
-        result=result,
-        organisation_id=submission.organisation_id,
+        result_id=result.result_id,
+        organisation_id=result.organisation_id,
         reason=found.reason,
         sampling_probability=found.sampling_probability,
-        priority=int(min(result.job.priority, _PRIORITY[RiskLevel(result.risk_level)])),
-        severity=float(result.overall_confidence or 0),
+        priority=int(min(result.priority, _PRIORITY[result.risk_level])),
+        severity=result.overall_confidence or 0.0,
     )

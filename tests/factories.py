@@ -35,6 +35,7 @@ from detection.models import (
     Threshold,
 )
 from detection.policies import SCORED
+from detection.signals import Completed
 from kilinda.partners import keys
 from kilinda.partners.models import APIKey, Member, Organisation, Role, User
 from review.models import ReviewItem
@@ -325,3 +326,20 @@ class ItemFactory(DjangoModelFactory):
     organisation = factory.SelfAttribute("result.job.submission.organisation")
     reason = ReviewItem.Reason.RISK
     severity = factory.LazyAttribute(lambda item: float(item.result.overall_confidence or 0))
+
+
+def completed(result: AnalysisResult) -> Completed:
+    """What detection tells review and scans about a stored result."""
+    submission = result.job.submission
+    confidence = result.overall_confidence
+    return Completed(
+        result_id=result.pk,
+        job_id=result.job_id,
+        submission_id=submission.pk,
+        organisation_id=submission.organisation_id,
+        source=submission.source,
+        priority=result.job.priority,
+        risk_level=RiskLevel(result.risk_level),
+        overall_confidence=None if confidence is None else float(confidence),
+        policy=result.policy,
+    )

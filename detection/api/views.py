@@ -22,6 +22,7 @@ from detection.api.authentication import Caller, IsPartner
 from detection.errors import ContentTooLarge, DetectionError, UnsupportedContent
 from detection.intake import NewSubmission, NewUpload, Receipt, Submitter
 from detection.models import Submission
+from detection.reading import own_submission
 from kilinda.partners import events
 from kilinda.partners.models import Organisation
 
@@ -82,11 +83,10 @@ class PartnerView(APIView):
 
     def own_submission(self, submission_id: UUID) -> Submission:
         """Return the caller's submission. Another partner's is as missing as one that never was."""
-        own = Submission.objects.for_partner(self.organisation).select_related("job__result")
-        try:
-            return own.get(id=submission_id)
-        except Submission.DoesNotExist as error:
-            raise Http404 from error
+        found = own_submission(self.organisation.pk, submission_id)
+        if found is None:
+            raise Http404
+        return found
 
 
 class SubmissionsView(PartnerView):

@@ -130,7 +130,7 @@ def test_two_reviewers_see_each_others_work_without_reloading(
     # A new item appears on both desks by itself.
     text = "They are vermin, all of them."
     result = apart(lambda: factories.ResultFactory(job__submission__text=text))
-    apart(lambda: open_items(results=[result]))
+    apart(lambda: open_items(results=[factories.completed(result)]))
     for page in (hers, his):
         expect(page.get_by_text("They are vermin")).to_be_visible()
 

@@ -97,7 +97,7 @@ async def test_a_batch_of_new_items_is_one_message() -> None:
     results = await made(lambda: [factories.ResultFactory() for _ in range(5)])()
     socket = await connected(amina)
 
-    await made(open_items)(results=results)
+    await made(open_items)(results=[factories.completed(each) for each in results])
 
     assert await ReviewItem.objects.acount() == 5
     message = await socket.receive_json_from(timeout=5)

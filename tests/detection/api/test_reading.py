@@ -37,7 +37,7 @@ def test_a_finished_submission_shows_scores_as_numbers_and_no_open_verdict(partn
 def test_a_verdict_is_shown_once_it_is_final_and_announced_once(partner):
     result = factories.ResultFactory(job__submission__organisation=partner.organisation)
     at = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    results.review_opened([result])
+    results.review_opened([result.pk])
     path = f"{LIST}/{result.job.submission_id}"
     assert partner.get(path).json()["result"]["review"] == "pending"
 
