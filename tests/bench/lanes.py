@@ -47,6 +47,7 @@ def measure() -> list[Line]:
     """Return text_lane_ratio, image_lane_ratio and audio_lane_ratio."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     organisation, _ = Organisation.objects.get_or_create(name="Bench", slug="bench")
+    queueing.empty()
     texts = _texts()
     screen, media = tasks.runtime(LANE.SCREEN), tasks.runtime(LANE.MEDIA)
     picture = _stored(SAMPLES / "landscape.jpg", "image/jpeg", "image")
