@@ -10,6 +10,7 @@ import numpy.typing as npt
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from inference_worker.detectors.network import Features, Network, Statistics
+from inference_worker.detectors.segments import score_by_windows
 from inference_worker.detectors.sound import (
     STATISTICS,
     VOICE_FRAME,
@@ -27,7 +28,6 @@ from inference_worker.types import (
     Prepared,
     Recording,
     Score,
-    Segment,
     Window,
 )
 
@@ -91,22 +91,9 @@ class SpeechDetector:
 
     def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
         """Score the recording as the mean of its highest third; every window is a segment."""
-        probability = self._folder.calibration.probability
         deciding = int(np.ceil(len(logits) * DECIDING_SHARE))
         raw = float(np.sort(logits)[-deciding:].mean())
-        segments = tuple(
-            Segment(window.start, window.end, probability(float(logit)))
-            for window, logit in zip(prepared.windows, logits, strict=True)
-        )
-        return Score(
-            detector=self.name,
-            version=self.version,
-            label=self.label,
-            probability=probability(raw),
-            raw=raw,
-            segments=segments,
-            notes=dict(prepared.notes),
-        )
+        return score_by_windows(self._folder, prepared, logits, raw)
 
     def explain(self, content: Recording, score: Score) -> list[float]:
         """Return one probability for each second judged: the mean of the segments over it.

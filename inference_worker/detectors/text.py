@@ -15,9 +15,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from inference_worker.detectors.device import choose_device, choose_precision
 from inference_worker.detectors.languages import Languages
 from inference_worker.detectors.normalisation import Normalised, normalise
+from inference_worker.detectors.segments import score_by_windows
 from inference_worker.errors import ModelUnusable
 from inference_worker.registry import ModelFolder
-from inference_worker.types import Abstention, Judgement, Passage, Prepared, Score, Segment, Window
+from inference_worker.types import Abstention, Judgement, Passage, Prepared, Score, Window
 
 LONGEST_WINDOW = 128
 """Tokens, [CLS] and [SEP] included; longer input costs more and was never trained on."""
@@ -91,21 +92,7 @@ class TextDetector:
 
     def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
         """Score the text as its worst window; every window becomes a segment."""
-        probability = self._folder.calibration.probability
-        worst = float(logits.max())
-        segments = tuple(
-            Segment(window.start, window.end, probability(float(logit)))
-            for window, logit in zip(prepared.windows, logits, strict=True)
-        )
-        return Score(
-            detector=self.name,
-            version=self.version,
-            label=self.label,
-            probability=probability(worst),
-            raw=worst,
-            segments=segments,
-            notes=dict(prepared.notes),
-        )
+        return score_by_windows(self._folder, prepared, logits, float(logits.max()))
 
     def explain(self, content: Passage, score: Score) -> list[Highlight]:
         """Return how far the logit of the worst segment falls when each of its words is left out.
