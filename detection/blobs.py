@@ -78,7 +78,7 @@ class Incoming:
         name = Media(sha256=self.sha256).storage_name
         with _storage_errors():
             self._file.flush()
-            target = _local_path(name)
+            target = local_path(name)
             if target:
                 self._keep_locally(target)
             elif not default_storage.exists(name):
@@ -101,13 +101,14 @@ class Incoming:
 
 def _folder() -> Path | None:
     """Return where to write first: beside the final place, so that keeping is only a rename."""
-    folder = _local_path("incoming")
+    folder = local_path("incoming")
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _local_path(name: str) -> Path | None:
+def local_path(name: str) -> Path | None:
+    """Return where stored bytes lie in the file system, or None in a storage without paths."""
     try:
         return Path(default_storage.path(name))
     except NotImplementedError:  # an object storage has no paths

@@ -17,20 +17,11 @@ from kilinda.partners.events import NewEvent, append
 
 def review_opened(result_ids: Iterable[UUID]) -> None:
     """Tell partners that a person will look at these results (`review: pending`)."""
-    _set_review(result_ids, AnalysisResult.Review.PENDING)
-
-
-def review_closed(result_ids: Iterable[UUID]) -> None:
-    """Tell partners that no person will look after all: the item was closed without a verdict."""
-    _set_review(result_ids, AnalysisResult.Review.NONE)
-
-
-def _set_review(result_ids: Iterable[UUID], review: AnalysisResult.Review) -> None:
     with connection.cursor() as cursor:  # one text whatever the number: the ORM compiles each anew
         cursor.execute(
             "UPDATE analysis_results SET review = %s, updated_at = statement_timestamp() "
             "WHERE id = ANY(%s)",
-            [review.value, list(result_ids)],
+            [AnalysisResult.Review.PENDING.value, list(result_ids)],
         )
 
 

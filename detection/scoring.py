@@ -26,6 +26,7 @@ from django.db import (
 from django.utils import timezone
 
 from detection import policies, queue
+from detection.blobs import local_path
 from detection.fusion import Outcome, Rules, fuse
 from detection.models import (
     AnalysisJob,
@@ -114,11 +115,10 @@ class QueueSource:
         """Return where the bytes lie; a copy of them when the storage is not a local folder."""
         assert job.media_sha256, "media without bytes: the constraint submission_has_its_content"
         name = Media(sha256=job.media_sha256).storage_name
-        try:
-            return Path(default_storage.path(name))
-        except NotImplementedError:
-            copy = self._copies[job.id] = _copied(name)
-            return copy
+        if local := local_path(name):
+            return local
+        copy = self._copies[job.id] = _copied(name)
+        return copy
 
     def _forget_copy(self, job: ClaimedJob) -> None:
         if copy := self._copies.pop(job.id, None):

@@ -20,6 +20,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
 
+from detection.blobs import local_path
 from detection.models import Media
 from inference_worker.decoding import previews
 from inference_worker.decoding.decoder import Decoder
@@ -138,14 +139,14 @@ def _save(media: Media, name: str, content: bytes) -> None:
 @contextmanager
 def _local_file(media: Media) -> Iterator[Path]:
     """Yield a path to the bytes, copied first where the storage has no paths."""
-    try:
-        yield Path(default_storage.path(media.storage_name))
-    except NotImplementedError:
-        with tempfile.NamedTemporaryFile() as copy:
-            with default_storage.open(media.storage_name) as original:
-                shutil.copyfileobj(original, copy)
-            copy.flush()
-            yield Path(copy.name)
+    if local := local_path(media.storage_name):
+        yield local
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        with default_storage.open(media.storage_name) as original:
+            shutil.copyfileobj(original, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 @functools.cache
