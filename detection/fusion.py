@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from detection.models import RiskLevel
 from inference_worker.looks import Judged, Sense
-from inference_worker.types import Abstention, Score
+from inference_worker.types import Abstention, Observation, Score
 
 LEVELS = tuple(RiskLevel)
 
@@ -26,6 +26,8 @@ class Finding(TypedDict):
     """Percent."""
     segment: list[float] | None
     """The part that scored highest: characters of a text, seconds of a recording or video."""
+    details: dict[str, Any]
+    """What else is known, such as who signed a content credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +74,52 @@ _CLAIMS = {
     "abuse": "Abusive language",
     "synthetic_speech": "Synthetic or converted speech",
     "synthetic_image": "AI-generated imagery",
+    "machine_text": "Machine-written text",
+    "manipulated_image": "Manipulated image",
 }
+
+FINDINGS_ONLY = {"machine_text": RiskLevel.LOW, "manipulated_image": RiskLevel.MEDIUM}
+"""Labels that are a finding of their own and feed no score, with the severity of the finding: who
+wrote a text says nothing about its harm, and copied pixels need a person to judge."""
 
 
 def fuse(content_type: str, judged: Sequence[Judged], rules: Rules) -> Outcome:
     """Return what the policy makes of the judgements on one piece of content."""
     scores = {sense: _highest(judged, sense) for sense in Sense}
     known = {kind: percent for kind, percent in scores.items() if percent is not None}
-    if not known:
-        return _not_judged(judged, rules)
     levels = {kind: rules.levels[content_type, kind].of(percent) for kind, percent in known.items()}
-    risk_level = max(levels.values(), key=LEVELS.index)
+    findings = tuple(_findings(judged, content_type, rules))
+    lowest = max(levels.values(), key=LEVELS.index) if levels else _unjudged(rules)
+    raising = [each for each in findings if _rank(each) > LEVELS.index(lowest)]
     return Outcome(
-        overall_confidence=max(known.values()),
-        risk_level=risk_level,
+        overall_confidence=max(known.values(), default=None),
+        risk_level=LEVELS[max(map(_rank, raising), default=LEVELS.index(lowest))],
         scores=scores,
-        findings=tuple(_findings(judged, content_type, rules)),
-        reasons=tuple(
-            f"The {kind} score of {known[kind]:.2f} % is {level} by policy version {rules.version}."
-            for kind, level in levels.items()
+        findings=findings,
+        reasons=(
+            *(_reason(kind, known[kind], level, rules) for kind, level in levels.items()),
+            *(() if levels else (_unjudged_reason(rules),)),
+            *(f"{each['message']} That alone is {each['severity']}." for each in raising),
         ),
     )
+
+
+def _reason(kind: Sense, percent: float, level: RiskLevel, rules: Rules) -> str:
+    return f"The {kind} score of {percent:.2f} % is {level} by policy version {rules.version}."
+
+
+def _unjudged(rules: Rules) -> RiskLevel:
+    return RiskLevel.MEDIUM if rules.review_when_not_judged else RiskLevel.LOW
+
+
+def _unjudged_reason(rules: Rules) -> str:
+    asks = "asks for a person" if rules.review_when_not_judged else "lets it pass"
+    return f"No detector could judge this; policy version {rules.version} {asks}."
+
+
+def _rank(finding: Finding) -> int:
+    """Return the place of a finding's severity among the risk levels; -1 for info."""
+    return LEVELS.index(RiskLevel(finding["severity"])) if finding["severity"] != "info" else -1
 
 
 def percent(probability: float) -> float:
@@ -104,39 +131,32 @@ def _highest(judged: Sequence[Judged], sense: Sense) -> float | None:
     found = [
         percent(each.judgement.probability)
         for each in judged
-        if each.sense == sense and isinstance(each.judgement, Score)
+        if each.sense == sense
+        and isinstance(each.judgement, Score)
+        and each.judgement.label not in FINDINGS_ONLY
     ]
     return max(found, default=None)
 
 
-def _not_judged(judged: Sequence[Judged], rules: Rules) -> Outcome:
-    asks = rules.review_when_not_judged
-    return Outcome(
-        overall_confidence=None,
-        risk_level=RiskLevel.MEDIUM if asks else RiskLevel.LOW,
-        scores=dict.fromkeys(Sense),
-        findings=tuple(
-            _refusal(each.sense, each.judgement)
-            for each in judged
-            if isinstance(each.judgement, Abstention)
-        ),
-        reasons=(
-            f"No detector could judge this; policy version {rules.version} "
-            f"{'asks for a person' if asks else 'lets it pass'}.",
-        ),
-    )
-
-
-def _findings(judged: Sequence[Judged], content_type: str, rules: Rules) -> list[Finding]:
-    found: list[Finding] = []
+def _findings(judged: Sequence[Judged], content_type: str, rules: Rules) -> Iterator[Finding]:
     for each in judged:
-        if isinstance(each.judgement, Abstention):
-            found.append(_refusal(each.sense, each.judgement))
-            continue
-        level = rules.levels[content_type, each.sense].of(percent(each.judgement.probability))
-        if level != RiskLevel.LOW:
-            found.append(_claim(each.sense, each.judgement, level))
-    return found
+        match each.judgement:
+            case Abstention():
+                yield _refusal(each.sense, each.judgement)
+            case Observation():
+                yield _observed(each.sense, each.judgement)
+            case Score():
+                level = _severity(each.sense, each.judgement, content_type, rules)
+                if level is not None:
+                    yield _claim(each.sense, each.judgement, level)
+
+
+def _severity(sense: Sense, score: Score, content_type: str, rules: Rules) -> RiskLevel | None:
+    """Return what the score alone would mean; None where it is not worth a finding."""
+    if score.label in FINDINGS_ONLY:
+        return FINDINGS_ONLY[score.label] if score.probability >= score.threshold else None
+    level = rules.levels[content_type, sense].of(percent(score.probability))
+    return level if level != RiskLevel.LOW else None
 
 
 def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
@@ -150,6 +170,7 @@ def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
         detector=f"{score.detector}@{score.version}",
         score=shown,
         segment=[round(worst.start, 3), round(worst.end, 3)] if worst else None,
+        details={},
     )
 
 
@@ -162,4 +183,18 @@ def _refusal(sense: Sense, refused: Abstention) -> Finding:
         detector=f"{refused.detector}@{refused.version}",
         score=None,
         segment=None,
+        details={},
+    )
+
+
+def _observed(sense: Sense, seen: Observation) -> Finding:
+    return Finding(
+        code=seen.code,
+        kind=sense.value,
+        severity=seen.severity,
+        message=seen.message,
+        detector=f"{seen.detector}@{seen.version}",
+        score=None,
+        segment=None,
+        details=seen.details,
     )

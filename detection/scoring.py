@@ -40,7 +40,7 @@ from detection.signals import Completed, analysis_completed
 from detection.writing import EventRow, ResultRow, ScoreRow, write
 from inference_worker.looks import Judged, Sense
 from inference_worker.runtime import Analysed, Work
-from inference_worker.types import Abstention, Modality, Passage, Score, Segment
+from inference_worker.types import Abstention, Modality, Observation, Passage, Score, Segment
 from kilinda import metrics
 from kilinda.ids import uuid7
 from kilinda.partners.events import append
@@ -265,15 +265,18 @@ def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: Completed) -> Res
             "reasons": outcome.reasons,
         },
         policy=result.policy.pk,
-        scores=[_score(judged) for judged in each.judged],
+        scores=[
+            _score(judged.sense, judged.judgement)
+            for judged in each.judged
+            if not isinstance(judged.judgement, Observation)
+        ],
         event=_event(each.job, outcome),
     )
 
 
-def _score(judged: Judged) -> ScoreRow:
-    said = judged.judgement
+def _score(sense: Sense, said: Score | Abstention) -> ScoreRow:
     row = ScoreRow(
-        kind=judged.sense.value,
+        kind=sense.value,
         detector=said.detector,
         version=said.version,
         label=said.label,

@@ -86,6 +86,20 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """How well a model was measured to rank content of one kind it had never seen."""
+
+    group: str
+    """What was measured, such as "language:sw" or "condition:phone"."""
+    auc: float
+    low: float
+    """Of the 95 % interval of `auc`, as is `high`."""
+    high: float
+    n: int
+    """Items it was measured on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A detector's calibrated probability that its label is true of the content."""
 
@@ -99,6 +113,25 @@ class Score:
     """The uncalibrated logit the probability came from."""
     segments: tuple[Segment, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
+    threshold: float = 0.5
+    """Calibrated probability from which the model itself calls its label true."""
+    reliability: Reliability | None = None
+    """For content like this; None where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Something found that is no probability, such as a broken signature."""
+
+    detector: str
+    version: str
+    code: str
+    severity: str
+    """info, or the risk level it alone would mean: low, medium, high, critical."""
+    message: str
+    """One sentence for a person."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """JSON-like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +147,7 @@ class Abstention:
     """One sentence for a person, naming the limit."""
 
 
-Judgement = Score | Abstention
+Judgement = Score | Abstention | Observation
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class ImageDetector:
             label=self.label,
             probability=self._folder.calibration.probability(raw),
             raw=raw,
+            threshold=self._folder.threshold,
             notes=dict(prepared.notes),
         )
 

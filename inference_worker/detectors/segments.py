@@ -20,6 +20,7 @@ def score_by_windows(
         label=folder.task,
         probability=probability(raw),
         raw=raw,
+        threshold=folder.threshold,
         segments=tuple(
             Segment(window.start, window.end, probability(float(logit)))
             for window, logit in zip(prepared.windows, logits, strict=True)

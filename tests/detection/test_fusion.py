@@ -5,7 +5,7 @@ import pytest
 from detection.fusion import Levels, Rules, fuse
 from detection.models import RiskLevel
 from inference_worker.looks import Judged, Sense
-from inference_worker.types import Abstention, Score, Segment
+from inference_worker.types import Abstention, Observation, Score, Segment
 
 RULES = Rules(
     version=7,
@@ -81,3 +81,40 @@ def test_the_highest_of_several_detectors_counts() -> None:
 
 def test_the_reasons_name_the_policy_version() -> None:
     assert "policy version 7" in fuse("text", [score(0.7)], RULES).reasons[0]
+
+
+def labelled(label: str, probability: float, sense: Sense, threshold: float) -> Judged:
+    return Judged(sense, Score("toy", "1", label, probability, 0.0, threshold=threshold))
+
+
+def test_machine_written_text_is_a_finding_and_no_abuse() -> None:
+    outcome = fuse("text", [score(0.1), labelled("machine_text", 0.97, Sense.TEXT, 0.95)], RULES)
+    assert (outcome.scores[Sense.TEXT], outcome.risk_level) == (10.0, RiskLevel.LOW)
+    assert [(f["code"], f["severity"]) for f in outcome.findings] == [("machine_text", "low")]
+    unsure = labelled("machine_text", 0.94, Sense.TEXT, 0.95)
+    assert fuse("text", [score(0.1), unsure], RULES).findings == ()
+
+
+def test_a_manipulated_picture_asks_for_a_person_without_a_score() -> None:
+    outcome = fuse(
+        "video",
+        [score(0.1, Sense.VISUAL), labelled("manipulated_image", 0.9, Sense.VISUAL, 0.8)],
+        RULES,
+    )
+    assert (outcome.scores[Sense.VISUAL], outcome.risk_level) == (10.0, RiskLevel.MEDIUM)
+    assert outcome.reasons[-1].endswith("That alone is medium.")
+
+
+@pytest.mark.parametrize(("severity", "level"), [("info", RiskLevel.LOW), ("high", RiskLevel.HIGH)])
+def test_an_observation_means_at_least_its_severity(severity: str, level: RiskLevel) -> None:
+    seen = Observation("c2pa", "1", "declared_ai", severity, "It says so.", {"signer": "X"})
+    outcome = fuse("video", [score(0.1, Sense.VISUAL), Judged(Sense.VISUAL, seen)], RULES)
+    assert outcome.risk_level == level
+    (finding,) = outcome.findings
+    assert (finding["message"], finding["details"]) == ("It says so.", {"signer": "X"})
+
+
+def test_an_observation_counts_when_no_detector_could_judge() -> None:
+    seen = Observation("c2pa", "1", "declared_ai", "high", "It says so.")
+    outcome = fuse("video", [refused(Sense.VISUAL), Judged(Sense.VISUAL, seen)], RULES)
+    assert (outcome.overall_confidence, outcome.risk_level) == (None, RiskLevel.HIGH)
