@@ -14,11 +14,12 @@ from kilinda.partners.models import User
 
 SCORED: dict[str, tuple[ScoreKind, ...]] = {
     ContentType.TEXT: (ScoreKind.TEXT,),
-    ContentType.AUDIO: (ScoreKind.AUDIO,),
-    ContentType.IMAGE: (ScoreKind.VISUAL,),
-    ContentType.VIDEO: (ScoreKind.VISUAL, ScoreKind.AUDIO),
+    ContentType.AUDIO: (ScoreKind.AUDIO, ScoreKind.TEXT),
+    ContentType.IMAGE: (ScoreKind.VISUAL, ScoreKind.TEXT),
+    ContentType.VIDEO: (ScoreKind.VISUAL, ScoreKind.AUDIO, ScoreKind.TEXT),
 }
-"""The scores each content type can have; an active policy has a threshold for every one."""
+"""The scores each content type can have; an active policy has a threshold for every one. Media have
+a text score where a machine found text in them."""
 
 
 def active() -> tuple[Policy, Rules]:

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inference_worker.found_text import in_time, kept, over_time, passage_of
 from inference_worker.registry import Registry
 from inference_worker.types import (
     Abstention,
     Content,
     Detector,
     Footage,
+    FoundText,
     Judgement,
+    Line,
     Modality,
+    Origin,
     Passage,
     Picture,
     Prepared,
@@ -28,6 +32,7 @@ from inference_worker.types import (
 
 FRAMES_THAT_DECIDE = 3
 """A video scores as the mean of its highest frames: one is chance, three are a finding."""
+OCR = "tesseract"
 
 
 class Sense(StrEnum):
@@ -47,6 +52,8 @@ class Look:
     prepared: Prepared | Abstention
     at_seconds: float | None = None
     """Place on the time line, for a frame of a video."""
+    found_text: FoundText | None = None
+    """The text that is looked at, when a machine found it in media."""
 
     @property
     def window_count(self) -> int:
@@ -57,7 +64,10 @@ class Look:
         """Return the judgement, given the logits of this look's windows."""
         if isinstance(self.prepared, Abstention):
             return self.prepared
-        return self.detector.interpret(self.prepared, logits)
+        judged = self.detector.interpret(self.prepared, logits)
+        if self.found_text and isinstance(judged, Score):
+            return replace(judged, segments=in_time(self.found_text, judged.segments))
+        return judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +76,54 @@ class Judged:
 
     sense: Sense
     judgement: Judgement
+    origin: Origin | None = None
+    """Where the judged text was found; None for what was submitted itself."""
 
 
 def look_at(content: Content, registry: Registry) -> list[Look]:
     """Prepare the content for every detector that can judge a part of it. CPU only."""
-    return [
+    looks = [
         Look(sense, detector, detector.prepare(part), at)
         for modality, sense, part, at in _parts(content)
         for detector in registry.for_modality(modality)
     ]
+    seen = text_in_pictures(content)
+    return looks + look_at_text(seen, registry) if seen else looks
+
+
+def look_at_text(found: FoundText, registry: Registry) -> list[Look]:
+    """Prepare text found in media for every text detector.
+
+    Nobody submitted it as a text, so that it is too short to judge is worth no mention.
+    """
+    passage = passage_of(found)
+    looks = (
+        Look(Sense.TEXT, detector, detector.prepare(passage), found_text=found)
+        for detector in registry.for_modality(Modality.TEXT)
+    )
+    return [look for look in looks if not _is_too_short(look.prepared)]
+
+
+def _is_too_short(prepared: Prepared | Abstention) -> bool:
+    return isinstance(prepared, Abstention) and prepared.code == "too_short"
+
+
+def text_in_pictures(content: Content) -> FoundText | None:
+    """Return what OCR read in a picture or in the frames of a video; None if there is nothing."""
+    match content:
+        case Picture():
+            return over_time(Origin.PICTURE, OCR, [Line(content.text)])
+        case Footage():
+            return over_time(Origin.PICTURE, OCR, _shown(content))
+        case _:
+            return None
+
+
+def _shown(footage: Footage) -> Iterator[Line]:
+    """Yield what is read in each frame, shown until the next frame."""
+    ends = [frame.at_seconds for frame in footage.frames[1:]] + [footage.duration_seconds]
+    for frame, end in zip(footage.frames, ends, strict=False):
+        yield Line(frame.picture.text, frame.at_seconds, end)
 
 
 def _parts(content: Content) -> Iterator[tuple[Modality, Sense, Any, float | None]]:
@@ -94,7 +143,11 @@ def _parts(content: Content) -> Iterator[tuple[Modality, Sense, Any, float | Non
 
 def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[Judged]:
     """Merge the judgements on single frames into one for each detector; keep the others."""
-    whole = [Judged(look.sense, judged) for look, judged in looked if look.at_seconds is None]
+    whole = [
+        Judged(look.sense, judged, look.found_text.origin if look.found_text else None)
+        for look, judged in looked
+        if look.at_seconds is None
+    ]
     frames: dict[str, list[tuple[Look, Judgement]]] = {}
     for look, judged in looked:
         if look.at_seconds is not None:
@@ -145,8 +198,13 @@ def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> 
     )
 
 
-def facts_of(content: Content) -> dict[str, float | int | bool]:
-    """Return what is worth keeping of the decoded content: sizes and durations."""
+def facts_of(content: Content, heard: FoundText | None = None) -> dict[str, Any]:
+    """Return what is worth keeping of the content: sizes, durations, text found in it."""
+    found = [kept(each) for each in (text_in_pictures(content), heard) if each]
+    return {**_measures(content), **({"found_text": found} if found else {})}
+
+
+def _measures(content: Content) -> dict[str, float | int | bool]:
     match content:
         case Passage():
             return {"characters": len(content.text)}

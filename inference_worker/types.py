@@ -49,6 +49,8 @@ class Picture:
     pixels: npt.NDArray[np.uint8]
     original_width: int
     original_height: int
+    text: str = ""
+    """What OCR read in it, line by line; empty without text or without OCR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,34 @@ class Footage:
 
 
 Content = Passage | Recording | Picture | Footage
+
+
+class Origin(StrEnum):
+    """Where in media a machine found text."""
+
+    SPEECH = "speech"
+    PICTURE = "picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Some words found in media, and when they are said or shown, in seconds; 0 to 0 if never."""
+
+    text: str
+    start: float = 0.0
+    end: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundText:
+    """Text that a machine read in pictures or heard in speech. Nobody has checked it."""
+
+    origin: Origin
+    by: str
+    """What found it, with its version: tesseract@5.3.0."""
+    lines: tuple[Line, ...]
+    language: str | None = None
+    """BCP 47; None when the finder does not tell languages apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from detection import fusion
 from detection.evidence import is_missing
 from detection.fusion import Levels
-from detection.models import AnalysisResult, DetectorScore, RiskLevel, ScoreKind
+from detection.models import AnalysisResult, ContentType, DetectorScore, RiskLevel, ScoreKind
 from detection.policies import rules_of
 
 
@@ -32,6 +32,8 @@ class Word(TypedDict):
 
 STRENGTHS = (0.25, 0.5, 0.75)
 """A word is marked from a quarter of the largest weight on, more strongly from a half on, ..."""
+
+SHOWN_ELSEWHERE = {"reasons", "found_text"}
 
 LEAST_WEIGHT = 1 / 32
 """Where the largest weight is below, nothing is marked: log odds of 4 to 8 are computed in steps of
@@ -92,7 +94,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it. `bars` has every score the content type can have, judged or not."""
+    """All of it. `bars` has every score that is due, judged or not."""
 
     bars: tuple[tuple[ScoreKind, Bar], ...]
     opinions: tuple[Opinion, ...]
@@ -145,9 +147,15 @@ def gather(result: AnalysisResult) -> Evidence:
     bars = tuple(
         (kind, _bar(getattr(result, _FIELD[kind]), levels.get((result.content_type, kind))))
         for kind in ScoreKind
-        if (result.content_type, kind) in levels
+        if (result.content_type, kind) in levels and _is_due(result, kind)
     )
     return Evidence(bars, opinions)
+
+
+def _is_due(result: AnalysisResult, kind: ScoreKind) -> bool:
+    """Say whether a score is worth showing: most media hold no text, so that its lack is normal."""
+    is_media = result.content_type != ContentType.TEXT
+    return not (is_media and kind == ScoreKind.TEXT and result.text_score is None)
 
 
 def _opinion(score: DetectorScore, levels: Levels | None) -> Opinion:
@@ -218,11 +226,11 @@ def _marked(text: str, start: int, end: int, words: Sequence[Word]) -> list[Piec
 
 
 def facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a metadata object as label and value; its reasons are shown elsewhere."""
+    """Return a metadata object as label and value; reasons and found text are shown elsewhere."""
     return [
         (name.replace("_", " ").capitalize(), _shown(value))
         for name, value in metadata.items()
-        if name != "reasons" and value not in (None, "", [], {})
+        if name not in SHOWN_ELSEWHERE and value not in (None, "", [], {})
     ]
 
 

@@ -1,8 +1,11 @@
 """Scores arranged for the eye."""
 
+from decimal import Decimal
+
 import pytest
 
 from detection.fusion import percent
+from detection.models import ScoreKind
 from review.evidence import Explained, Part, Word, facts, gather, pieces
 from tests import factories
 
@@ -152,3 +155,12 @@ def test_metadata_becomes_plain_facts() -> None:
     found = facts({"has_sound": True, "models": ["a@1", "b@2"], "reasons": ["x"], "nothing": ""})
 
     assert found == [("Has sound", "yes"), ("Models", "a@1, b@2")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("found", "shown"), [(None, False), (Decimal("91.50"), True)])
+def test_media_show_a_text_score_only_where_text_was_found(found, shown) -> None:
+    result = factories.ResultFactory(
+        job__submission__image=True, visual_score=Decimal("12.00"), text_score=found, scores=[]
+    )
+    assert (ScoreKind.TEXT in [kind for kind, _ in gather(result).bars]) == shown
