@@ -1,25 +1,38 @@
-"""How good a model is: pure metrics over labels and calibrated probabilities, with 95 % intervals.
-
-Every metric is a function of one Tally: for each distinct probability, how many positive and how
-many negative items got it. A bootstrap resample is then one multinomial draw over its cells.
-"""
+"""How good a model is: figures over labels and calibrated probabilities, with 95 % intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Metric = Callable[["Tally"], float | None]
+from inference_worker.figures import (
+    Floats,
+    Metric,
+    Tally,
+    accuracy,
+    auc,
+    ece,
+    eer,
+    even_precision,
+    macro_f1,
+    middle,
+    precision,
+    recall,
+)
 
 RESAMPLES = 300
 """Bootstrap draws for an interval; the 2.5 % tail then still holds seven of them."""
-CALIBRATION_BINS = 15
-"""Equal-width bins of the expected calibration error (Guo et al. 2017)."""
+CURVE_BINS = 10
+"""Of the reliability diagram: equally wide, so that the picture has an even scale."""
+LEVELS = (0.5, 0.8, 0.95)
+"""Where the delivered policy begins to speak of medium, high and critical risk."""
+Z = 1.959964
+"""Standard normal quantile of a two-sided 95 % interval."""
 
 
 class Row(TypedDict):
@@ -29,6 +42,8 @@ class Row(TypedDict):
     """Items in the group, the abstained ones included."""
     abstained: int
     """Items the model declined to judge; they enter no other figure."""
+    positives: int
+    """Judged items for which the label is true."""
     auc: float | None
     macro_auc: float | None
     """Mean AUC over the group's sources that have both classes."""
@@ -36,100 +51,50 @@ class Row(TypedDict):
     macro_f1: float | None
     accuracy: float | None
     ece: float | None
+    precision: float | None
+    """Share of what lies at the model's threshold or above that is truly positive."""
     intervals: dict[str, list[float]]
     """Metric name to its 95 % bootstrap interval [low, high]."""
+
+
+class Bin(TypedDict):
+    """One bin of the reliability diagram."""
+
+    low: float
+    high: float
+    n: int
+    claimed: float
+    """Mean probability the model stated."""
+    observed: float
+    """Share of positive items."""
+    interval: list[float]
+    """95 % interval of `observed` (Wilson)."""
+
+
+Level = TypedDict(
+    "Level",
+    {
+        "from": float,
+        "alarms": int,
+        "right": int,
+        "precision": float | None,
+        "even_precision": float | None,
+        "recall": float | None,
+        "intervals": dict[str, list[float]],
+    },
+)
+"""What is called positive from one probability up, and how much of it rightly."""
 
 
 class Report(Row):
     """The figures of a whole manifest: what `evaluate --json` writes."""
 
+    threshold: float
     by_source: dict[str, Row]
     by_language: dict[str, Row]
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Counts per distinct probability: three float64 arrays of shape (k,), values ascending."""
-
-    values: Floats
-    positives: Floats
-    negatives: Floats
-
-    @classmethod
-    def of(cls, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Tally:
-        """Count `labels` (0 or 1) by their probability."""
-        values, cell = np.unique(np.asarray(probabilities, np.float64), return_inverse=True)
-        is_positive = np.asarray(labels, np.float64)
-        positives = np.bincount(cell, weights=is_positive, minlength=len(values))
-        negatives = np.bincount(cell, weights=1 - is_positive, minlength=len(values))
-        return cls(values, positives.astype(np.float64), negatives.astype(np.float64))
-
-    @property
-    def total(self) -> float:
-        """Number of items."""
-        return float(self.positives.sum() + self.negatives.sum())
-
-    @property
-    def has_both_classes(self) -> bool:
-        """Whether a ranking means anything here."""
-        return bool(self.positives.sum() > 0 and self.negatives.sum() > 0)
-
-    def resampled(self, rng: np.random.Generator) -> Tally:
-        """Draw as many items again, with replacement."""
-        counts = np.concatenate([self.positives, self.negatives])
-        drawn = rng.multinomial(int(self.total), counts / counts.sum()).astype(np.float64)
-        return Tally(self.values, drawn[: len(self.values)], drawn[len(self.values) :])
-
-
-def auc(tally: Tally) -> float | None:
-    """Chance that a positive item outranks a negative one; ties count half."""
-    if not tally.has_both_classes:
-        return None
-    below = np.cumsum(tally.negatives) - tally.negatives
-    wins = tally.positives @ (below + tally.negatives / 2)
-    return float(wins / (tally.positives.sum() * tally.negatives.sum()))
-
-
-def eer(tally: Tally) -> float | None:
-    """Error rate where misses and false alarms are equally frequent."""
-    if not tally.has_both_classes:
-        return None
-    misses = np.concatenate([[0.0], np.cumsum(tally.positives)]) / tally.positives.sum()
-    alarms = 1 - np.concatenate([[0.0], np.cumsum(tally.negatives)]) / tally.negatives.sum()
-    crossing = int(np.argmax(misses >= alarms))
-    before = max(crossing - 1, 0)
-    rise = (misses[crossing] - alarms[crossing]) - (misses[before] - alarms[before])
-    share = -(misses[before] - alarms[before]) / rise if rise else 0.0
-    return float(misses[before] + share * (misses[crossing] - misses[before]))
-
-
-def macro_f1(tally: Tally, threshold: float = 0.5) -> float | None:
-    """Mean of the F1 of both classes when everything from `threshold` up is called positive."""
-    if not tally.has_both_classes:
-        return None
-    hit, alarm, miss, rest = _confusion(tally, threshold)
-    of_positive = 2 * hit / (2 * hit + alarm + miss)
-    of_negative = 2 * rest / (2 * rest + alarm + miss)
-    return float((of_positive + of_negative) / 2)
-
-
-def accuracy(tally: Tally, threshold: float = 0.5) -> float | None:
-    """Share of items on the right side of `threshold`."""
-    if not tally.total:
-        return None
-    hit, _, _, rest = _confusion(tally, threshold)
-    return float((hit + rest) / tally.total)
-
-
-def ece(tally: Tally) -> float | None:
-    """Expected calibration error: mean gap between claimed probability and share of positives."""
-    if not tally.total:
-        return None
-    bins = np.minimum((tally.values * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    count = tally.positives + tally.negatives
-    claimed = np.bincount(bins, weights=tally.values * count, minlength=CALIBRATION_BINS)
-    true = np.bincount(bins, weights=tally.positives, minlength=CALIBRATION_BINS)
-    return float(np.abs(claimed - true).sum() / tally.total)
+    by_condition: dict[str, Row]
+    curve: list[Bin]
+    levels: list[Level]
 
 
 def evaluate(
@@ -139,31 +104,80 @@ def evaluate(
     languages: Sequence[str],
     abstained: Sequence[bool],
     *,
+    conditions: Sequence[str] | None = None,
     threshold: float = 0.5,
+    levels: Sequence[float] = LEVELS,
     seed: int = 0,
 ) -> Report:
-    """Return all figures over the items, and again by source and by language.
+    """Return all figures over the items, and again by source, by language and by condition.
 
-    The five sequences run in parallel; the probability of an abstained item is ignored.
-    Raises ValueError when their lengths differ or a judged item has no probability in 0..1.
+    The sequences run in parallel; the probability of an abstained item is ignored, and so is a
+    condition of "". Precision is reported from `threshold` and from each of `levels` up.
+    Raises ValueError when the lengths differ or a judged item has no probability in 0..1.
     """
-    items = _Items.checked(labels, probabilities, sources, languages, abstained)
+    items = _Items.checked(
+        labels, probabilities, sources, languages, abstained, conditions or [""] * len(labels)
+    )
+    named = items.where(items.conditions != "")
     judge = _Judge(threshold, np.random.default_rng(seed))
     return Report(
         **judge.row(items),
-        by_source={name: judge.row(part) for name, part in items.split(items.sources)},
-        by_language={name: judge.row(part) for name, part in items.split(items.languages)},
+        threshold=threshold,
+        by_source=judge.rows(items, items.sources),
+        by_language=judge.rows(items, items.languages),
+        by_condition=judge.rows(named, named.conditions),
+        curve=curve(items.tally()),
+        levels=[judge.level(items.tally(), each) for each in sorted({threshold, *levels})],
     )
 
 
-COLUMNS = ("n", "abstained", "auc", "macro_auc", "eer", "macro_f1", "accuracy", "ece")
+def curve(tally: Tally) -> list[Bin]:
+    """Return the reliability diagram: the bins that hold anything, from the lowest up."""
+    places = np.minimum((tally.values * CURVE_BINS).astype(int), CURVE_BINS - 1)
+    return [_bin(place, tally, places == place) for place in np.unique(places).tolist()]
+
+
+def _bin(place: int, tally: Tally, within: npt.NDArray[np.bool_]) -> Bin:
+    counts = (tally.positives + tally.negatives)[within]
+    n, hits = float(counts.sum()), float(tally.positives[within].sum())
+    return Bin(
+        low=place / CURVE_BINS,
+        high=(place + 1) / CURVE_BINS,
+        n=int(n),
+        claimed=float(tally.values[within] @ counts / n),
+        observed=hits / n,
+        interval=wilson(hits, n),
+    )
+
+
+def wilson(hits: float, n: float) -> list[float]:
+    """Return the 95 % interval of a share of `n`, which stays honest near 0 and 1 (Wilson 1927)."""
+    share, spread = hits / n, Z * Z / n
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z * float(np.sqrt(share * (1 - share) / n + spread / (4 * n))) / (1 + spread)
+    return [max(centre - half, 0.0), min(centre + half, 1.0)]
+
+
+COLUMNS = (
+    "n",
+    "abstained",
+    "positives",
+    "auc",
+    "macro_auc",
+    "eer",
+    "macro_f1",
+    "accuracy",
+    "ece",
+    "precision",
+)
 
 
 def table(report: Report) -> str:
-    """Return the report as a plain text table: one line for all, each source, each language."""
+    """Return the report as a plain text table: one line for all and for each group of items."""
     rows: list[tuple[str, Row]] = [("all", report)]
     rows += [(f"source {name}", row) for name, row in report["by_source"].items()]
     rows += [(f"language {name}", row) for name, row in report["by_language"].items()]
+    rows += [(f"condition {name}", row) for name, row in report["by_condition"].items()]
     width = max(len(name) for name, _ in rows)
     header = " " * width + "".join(f"{column:>11}" for column in COLUMNS) + "   95 % of auc"
     return "\n".join([header, *(_line(name.ljust(width), row) for name, row in rows)])
@@ -188,13 +202,6 @@ def _cell(figure: float | None) -> str:
     return str(figure) if isinstance(figure, int) else f"{figure:.3f}"
 
 
-def _confusion(tally: Tally, threshold: float) -> tuple[float, float, float, float]:
-    """Return hits, false alarms, misses and correct rejections."""
-    called = tally.values >= threshold
-    hit, alarm = tally.positives[called].sum(), tally.negatives[called].sum()
-    return hit, alarm, tally.positives.sum() - hit, tally.negatives.sum() - alarm
-
-
 @dataclass(frozen=True, slots=True)
 class _Items:
     """The columns of a manifest as arrays of shape (n,)."""
@@ -204,6 +211,7 @@ class _Items:
     sources: npt.NDArray[np.str_]
     languages: npt.NDArray[np.str_]
     abstained: npt.NDArray[np.bool_]
+    conditions: npt.NDArray[np.str_]
 
     @classmethod
     def checked(
@@ -213,8 +221,10 @@ class _Items:
         sources: Sequence[str],
         languages: Sequence[str],
         abstained: Sequence[bool],
+        conditions: Sequence[str],
     ) -> _Items:
-        lengths = {len(c) for c in (labels, probabilities, sources, languages, abstained)}
+        columns = (labels, probabilities, sources, languages, abstained, conditions)
+        lengths = {len(column) for column in columns}
         if len(lengths) != 1:
             raise ValueError(f"the columns differ in length: {sorted(lengths)}")
         known = np.array([np.nan if p is None else p for p in probabilities], np.float64)
@@ -230,16 +240,11 @@ class _Items:
             np.array(sources, np.str_),
             np.array(languages, np.str_),
             skipped,
+            np.array(conditions, np.str_),
         )
 
     def where(self, mask: npt.NDArray[np.bool_]) -> _Items:
-        return _Items(
-            self.labels[mask],
-            self.probabilities[mask],
-            self.sources[mask],
-            self.languages[mask],
-            self.abstained[mask],
-        )
+        return _Items(*(getattr(self, column.name)[mask] for column in fields(self)))
 
     def split(self, column: npt.NDArray[np.str_]) -> list[tuple[str, _Items]]:
         return [(str(name), self.where(column == name)) for name in np.unique(column)]
@@ -256,36 +261,64 @@ class _Judge:
     threshold: float
     rng: np.random.Generator
 
+    def rows(self, items: _Items, column: npt.NDArray[np.str_]) -> dict[str, Row]:
+        return {name: self.row(part) for name, part in items.split(column)}
+
     def row(self, items: _Items) -> Row:
         tally = items.tally()
         per_source = [part.tally() for _, part in items.split(items.sources)]
+        metrics: dict[str, Metric] = {
+            "auc": auc,
+            "eer": eer,
+            "macro_f1": partial(macro_f1, threshold=self.threshold),
+            "accuracy": partial(accuracy, threshold=self.threshold),
+            "ece": ece,
+            "precision": partial(precision, threshold=self.threshold),
+        }
+        intervals = self._intervals(tally, metrics)
+        if macro := middle([self._macro_draw(per_source) for _ in range(RESAMPLES)]):
+            intervals["macro_auc"] = macro
         return Row(
             n=len(items.labels),
             abstained=int(items.abstained.sum()),
+            positives=int(tally.positives.sum()),
             auc=auc(tally),
             macro_auc=_macro_auc(per_source),
             eer=eer(tally),
             macro_f1=macro_f1(tally, self.threshold),
             accuracy=accuracy(tally, self.threshold),
             ece=ece(tally),
-            intervals=self._intervals(tally, per_source),
+            precision=precision(tally, self.threshold),
+            intervals=intervals,
         )
 
-    def _intervals(self, tally: Tally, per_source: Sequence[Tally]) -> dict[str, list[float]]:
+    def level(self, tally: Tally, lowest: float) -> Level:
+        called = tally.values >= lowest
+        hits, alarms = tally.positives[called].sum(), tally.negatives[called].sum()
+        metrics: dict[str, Metric] = {
+            "precision": partial(precision, threshold=lowest),
+            "even_precision": partial(even_precision, threshold=lowest),
+            "recall": partial(recall, threshold=lowest),
+        }
+        return Level(
+            {
+                "from": lowest,
+                "alarms": int(hits + alarms),
+                "right": int(hits),
+                "precision": precision(tally, lowest),
+                "even_precision": even_precision(tally, lowest),
+                "recall": recall(tally, lowest),
+                "intervals": self._intervals(tally, metrics),
+            }
+        )
+
+    def _intervals(self, tally: Tally, metrics: dict[str, Metric]) -> dict[str, list[float]]:
         if not tally.total:
             return {}
         draws = [tally.resampled(self.rng) for _ in range(RESAMPLES)]
-        metrics: dict[str, Metric] = {
-            "auc": auc,
-            "eer": eer,
-            "macro_f1": lambda t: macro_f1(t, self.threshold),
-            "accuracy": lambda t: accuracy(t, self.threshold),
-            "ece": ece,
-        }
         ranges = {
-            name: _middle([metric(draw) for draw in draws]) for name, metric in metrics.items()
+            name: middle([metric(draw) for draw in draws]) for name, metric in metrics.items()
         }
-        ranges["macro_auc"] = _middle([self._macro_draw(per_source) for _ in range(RESAMPLES)])
         return {name: low_high for name, low_high in ranges.items() if low_high}
 
     def _macro_draw(self, per_source: Sequence[Tally]) -> float | None:
@@ -295,9 +328,3 @@ class _Judge:
 def _macro_auc(per_source: Sequence[Tally]) -> float | None:
     known = [area for area in map(auc, per_source) if area is not None]
     return float(np.mean(known)) if known else None
-
-
-def _middle(draws: Sequence[float | None]) -> list[float] | None:
-    """Return the middle 95 % of the draws, or None when the metric was never defined."""
-    known = [draw for draw in draws if draw is not None]
-    return [float(q) for q in np.quantile(known, [0.025, 0.975])] if known else None

@@ -10,13 +10,14 @@ import hashlib
 import importlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference_worker.calibration import Platt
+from inference_worker import calibration, reliability
+from inference_worker.calibration import Calibration
 from inference_worker.errors import ModelUnusable
-from inference_worker.types import Detector, Modality
+from inference_worker.types import Detector, Modality, Reliability
 
 MANIFEST = "kilinda.json"
 WEIGHTS = ".safetensors"
@@ -52,7 +53,7 @@ class ModelFolder:
     detector: str
     """Key into DETECTORS."""
     labels: tuple[str, ...]
-    calibration: Platt
+    calibration: Calibration
     threshold: float
     """Calibrated probability from which the model calls its label true."""
     languages: tuple[str, ...]
@@ -63,6 +64,8 @@ class ModelFolder:
     training: Mapping[str, Any]
     files: Mapping[str, str]
     """File name to its sha256, for every file but kilinda.json."""
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
+    """Measured reliability by group of content; a group that is missing was not measured."""
 
     @classmethod
     def load(cls, path: Path) -> ModelFolder:
@@ -78,7 +81,6 @@ class ModelFolder:
 
     @classmethod
     def _from(cls, path: Path, stated: Mapping[str, Any]) -> ModelFolder:
-        calibration = stated["calibration"]
         return cls(
             path=path,
             name=str(stated["name"]),
@@ -87,13 +89,14 @@ class ModelFolder:
             modality=Modality(stated["modality"]),
             detector=str(stated["detector"]),
             labels=tuple(stated["labels"]),
-            calibration=Platt(float(calibration["slope"]), float(calibration["offset"])),
+            calibration=calibration.read(stated["calibration"]),
             threshold=_within_0_1("threshold", stated["threshold"]),
             languages=tuple(stated.get("languages", ())),
             gates=dict(stated.get("gates", {})),
             metrics=dict(stated["metrics"]),
             training=dict(stated["training"]),
             files=dict(stated["files"]),
+            reliability=_reliability(stated),
         )
 
     def __str__(self) -> str:
@@ -214,6 +217,12 @@ def sha256(path: Path) -> str:
     """Return the hex sha256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _reliability(stated: Mapping[str, Any]) -> dict[str, Reliability]:
+    """Return what the folder states; where it states nothing, what follows from its metrics."""
+    rows = stated.get("reliability")
+    return reliability.read(reliability.rows_of(stated["metrics"]) if rows is None else rows)
 
 
 def _within_0_1(field: str, value: object) -> float:

@@ -13,6 +13,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from inference_worker.detectors.network import Features, Network, Statistics
 from inference_worker.detectors.texture import CROP, STATISTICS, Pixels, texture_statistics
 from inference_worker.registry import ModelFolder
+from inference_worker.reliability import GROUPS, reliability_of
 from inference_worker.types import Abstention, Judgement, Picture, Prepared, Score, Window
 
 FRONT_END = "texture_statistics"
@@ -76,6 +77,7 @@ class ImageDetector:
             probability=self._folder.calibration.probability(raw),
             raw=raw,
             threshold=self._folder.threshold,
+            reliability=reliability_of(self._folder, prepared.notes.get(GROUPS, ())),
             notes=dict(prepared.notes),
         )
 

@@ -102,7 +102,6 @@ def _section(folder: ModelFolder) -> str:
 
 
 def _facts(folder: ModelFolder) -> list[list[str]]:
-    platt = folder.calibration
     return [
         ["version", folder.version],
         ["judges", f"{folder.modality} (detector `{folder.detector}`)"],
@@ -110,7 +109,7 @@ def _facts(folder: ModelFolder) -> list[list[str]]:
         ["size", _megabytes(folder)],
         ["measured languages", ", ".join(folder.languages) or "language does not matter"],
         ["gates", ", ".join(f"`{name}` {value:g}" for name, value in folder.gates.items()) or "-"],
-        ["calibration", f"sigmoid({platt.slope:.3f} x log odds {platt.offset:+.3f})"],
+        ["calibration", str(folder.calibration)],
         ["threshold", f"{folder.threshold:.2f}"],
     ]
 

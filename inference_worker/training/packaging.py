@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inference_worker import reliability
 from inference_worker.registry import MANIFEST, ModelFolder, sha256
 
 
 def seal(folder: Path, stated: Mapping[str, Any]) -> ModelFolder:
-    """Write kilinda.json from `stated` plus the hash of every file; return the verified folder."""
+    """Write kilinda.json from `stated` plus the hash of every file; return the verified folder.
+
+    The measured reliability follows from `metrics`, its sets in order of honesty, unless stated.
+    """
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    manifest = {**stated, "files": files}
+    rows = reliability.rows_of(stated["metrics"])
+    manifest = {"reliability": rows, **stated, "files": files}
     text = json.dumps(manifest, indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return ModelFolder.load(folder)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from inference_worker.calibration import Platt
+from inference_worker.calibration import Calibration, Platt, stated_of
 from inference_worker.detectors.network import Features
 from inference_worker.evaluation import Report, Row, evaluate, table
 from inference_worker.registry import ModelFolder, sha256
@@ -48,7 +48,7 @@ class Statement:
 class Measured:
     """The figures of a model on groups it never saw, and what follows from them."""
 
-    calibration: Platt
+    calibration: Calibration
     threshold: float
     plain: Report
     damaged: Report
@@ -167,10 +167,7 @@ def publish(
             "detector": statement.detector,
             "labels": list(statement.labels),
             "languages": list(statement.languages),
-            "calibration": {
-                "slope": measured.calibration.slope,
-                "offset": measured.calibration.offset,
-            },
+            "calibration": stated_of(measured.calibration),
             "threshold": measured.threshold,
             "gates": dict(statement.gates),
             "metrics": {"left_out": measured.plain, "left_out_damaged": measured.damaged},
@@ -214,7 +211,6 @@ def source_table(rows: Iterable[tuple[str, str, int]]) -> str:
 
 
 def _card(statement: Statement, measured: Measured, sources: str) -> str:
-    platt = measured.calibration
     return f"""# {statement.name} {statement.version}
 
 {statement.about}
@@ -231,10 +227,10 @@ The same after random damage (codec or JPEG, noise, resampling, bandwidth):
 
 {_figures(measured.damaged)}
 
-Calibrated by p = sigmoid({platt.slope:.3f} x log odds + {platt.offset:.3f}) on the left-out
-predictions, groups and classes counting alike. Threshold: {measured.threshold:.2f}, the lowest from
-.5 up at which {WANTED_PRECISION:.0%} of the alarms were right (or the best there was), if both
-classes were equally frequent. Slope, offset and threshold were fitted to the predictions that are
+Calibrated by {measured.calibration} on the left-out predictions,
+groups and classes counting alike. Threshold: {measured.threshold:.2f}, the lowest from .5 up at
+which {WANTED_PRECISION:.0%} of the alarms were right (or the best there was), if both classes were
+equally frequent. Calibration and threshold were fitted to the predictions that are
 reported here, so the calibration error above is a little better than it will be elsewhere.
 
 ## Trained on

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from inference_worker.evaluation import Tally, auc, ece, eer, evaluate, table
+from inference_worker.evaluation import evaluate, table, wilson
+from inference_worker.figures import Tally, auc, ece, eer, even_precision
 
 
 def judged(labels, probabilities, sources=None, abstained=None):
@@ -99,3 +100,54 @@ def test_malformed_columns_are_named(labels, probabilities, named):
 
 def test_auc_needs_both_classes():
     assert auc(Tally.of([1, 1], [0.2, 0.4])) is None
+
+
+def test_precision_counts_what_lies_at_the_threshold_or_above():
+    found = evaluate(
+        [1, 1, 0, 0, 0, 0],
+        [0.9, 0.4, 0.8, 0.2, 0.1, 0.1],
+        ["s"] * 6,
+        ["en"] * 6,
+        [False] * 6,
+        threshold=0.8,
+        levels=[0.85],
+    )
+    assert found["precision"] == 0.5
+    at, above = found["levels"]
+    assert (at["from"], at["alarms"], at["right"], at["recall"]) == (0.8, 2, 1, 0.5)
+    assert at["even_precision"] == pytest.approx(0.5 / (0.5 + 0.25))
+    assert (above["from"], above["precision"]) == (0.85, 1.0)
+
+
+def test_precision_is_undefined_where_nothing_is_called():
+    assert judged([0, 1], [0.1, 0.2])["precision"] is None
+    assert even_precision(Tally.of([0, 1], [0.1, 0.2]), 0.5) is None
+
+
+def test_conditions_make_rows_of_their_own_and_nameless_ones_none():
+    found = evaluate(
+        [0, 1, 0, 1],
+        [0.1, 0.9, 0.9, 0.1],
+        ["s"] * 4,
+        ["en"] * 4,
+        [False] * 4,
+        conditions=["", "", "phone codec", "phone codec"],
+    )
+    assert list(found["by_condition"]) == ["phone codec"]
+    assert found["by_condition"]["phone codec"]["auc"] == 0.0
+    assert "condition phone codec" in table(found)
+
+
+def test_the_curve_holds_claim_and_share_of_every_bin_in_use():
+    found = judged([1, 0, 0, 0, 1, 1], [0.22, 0.24, 0.26, 0.28, 1.0, 0.95])
+    low, high = found["curve"]
+    assert (low["low"], low["high"], low["n"], low["observed"]) == (0.2, 0.3, 4, 0.25)
+    assert low["claimed"] == pytest.approx(0.25)
+    assert (high["n"], high["observed"]) == (2, 1.0)
+    assert low["interval"][0] < 0.25 < low["interval"][1]
+
+
+def test_wilson_agrees_with_the_published_example():
+    # 81 of 263 by the score method: .2553 to .3662 (Newcombe 1998, table I)
+    assert wilson(81, 263) == pytest.approx([0.2553, 0.3662], abs=5e-5)
+    assert wilson(0, 20)[0] == 0.0
