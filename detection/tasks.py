@@ -77,7 +77,8 @@ def runtime(lane: str) -> Runtime:
     """Return this process's runtime for the lane, with its models loaded and warm."""
     began = time.monotonic()
     registry = load_models(Path(settings.KILINDA_MODELS), _MODALITIES[Lane(lane)])
-    made = Runtime(registry, Decoder() if lane == Lane.MEDIA else None, _observe)
+    decoder = Decoder(trusted=settings.KILINDA_C2PA_TRUST) if lane == Lane.MEDIA else None
+    made = Runtime(registry, decoder, _observe)
     made.warm_up()
     seconds = round(time.monotonic() - began, 2)
     log.info("models ready", lane=lane, models=registry.model_set, seconds=seconds)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_worker.found_text import in_time, kept, over_time, passage_of
+from inference_worker.provenance import observe
 from inference_worker.registry import Registry
 from inference_worker.types import (
     Abstention,
@@ -153,7 +154,14 @@ def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[J
         if look.at_seconds is not None:
             frames.setdefault(look.detector.name, []).append((look, judged))
     over_frames = [_over_frames(content, each) for each in frames.values()]
-    return over_frames + whole + _missing_parts(content)
+    return over_frames + whole + _missing_parts(content) + _credential(content)
+
+
+def _credential(content: Content) -> list[Judged]:
+    """Return what the file's content credential says, if it has one."""
+    seen = None if isinstance(content, Passage) else observe(content.provenance)
+    sense = Sense.AUDIO if isinstance(content, Recording) else Sense.VISUAL
+    return [Judged(sense, seen)] if seen else []
 
 
 def _missing_parts(content: Content) -> list[Judged]:
@@ -201,7 +209,12 @@ def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> 
 def facts_of(content: Content, heard: FoundText | None = None) -> dict[str, Any]:
     """Return what is worth keeping of the content: sizes, durations, text found in it."""
     found = [kept(each) for each in (text_in_pictures(content), heard) if each]
-    return {**_measures(content), **({"found_text": found} if found else {})}
+    facts: dict[str, Any] = {**_measures(content)}
+    if not isinstance(content, Passage) and content.provenance:
+        facts["content_credential"] = content.provenance.state.value
+    if found:
+        facts["found_text"] = found
+    return facts
 
 
 def _measures(content: Content) -> dict[str, float | int | bool]:

@@ -23,6 +23,50 @@ class Modality(StrEnum):
     VIDEO = "video"
 
 
+class Credential(StrEnum):
+    """What became of a file's content credential (C2PA)."""
+
+    NONE = "none"
+    """There is none, which says nothing about the content."""
+    VALID = "valid"
+    """Signature and content are intact, and the signer is one we were told to trust."""
+    UNTRUSTED = "untrusted"
+    """Signature and content are intact, but the signer could be anyone."""
+    INVALID = "invalid"
+    """What was signed is not what is there, or the signature does not hold."""
+    UNREADABLE = "unreadable"
+    """There is one, but it could not be read."""
+    REMOTE = "remote"
+    """The file names a credential kept elsewhere, which is never fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """A content credential as far as it could be read. All of it but the state is its own claim."""
+
+    state: Credential
+    issuer: str = ""
+    """Organisation in the signing certificate."""
+    signer: str = ""
+    """Common name in the signing certificate."""
+    generator: str = ""
+    """The software that wrote the credential."""
+    signed_at: str = ""
+    """ISO 8601; empty without a time stamp."""
+    sources: tuple[str, ...] = ()
+    """IPTC digital source types of the file and of what it was made from: digitalCapture, ..."""
+    parts: tuple[str, ...] = ()
+    """The same of what was placed into it."""
+    actions: tuple[str, ...] = ()
+    """What was done to it, oldest first: c2pa.created, c2pa.cropped, ..."""
+    ingredients: int = 0
+    """How many other files it was made from."""
+    codes: tuple[str, ...] = ()
+    """Validation codes of what failed: assertion.dataHash.mismatch, ..."""
+    address: str = ""
+    """Of a credential kept elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A text as submitted. `language` is the submitter's BCP 47 hint, or None."""
@@ -40,6 +84,8 @@ class Recording:
     """Of the whole file; larger than len(samples) / SAMPLE_RATE when `truncated`."""
     truncated: bool = False
     language: str | None = None
+    provenance: Provenance | None = None
+    """None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +97,8 @@ class Picture:
     original_height: int
     text: str = ""
     """What OCR read in it, line by line; empty without text or without OCR."""
+    provenance: Provenance | None = None
+    """None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +118,8 @@ class Footage:
     duration_seconds: float
     width: int
     height: int
+    provenance: Provenance | None = None
+    """None where nobody looked."""
 
 
 Content = Passage | Recording | Picture | Footage

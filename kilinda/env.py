@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,6 +76,20 @@ def names(name: str, default: tuple[str, ...] = ()) -> list[str]:
 def home() -> Path:
     """Return the data folder, KILINDA_HOME."""
     return Path(text("KILINDA_HOME", str(BASE_DIR / ".kilinda"))).resolve()
+
+
+def certificates(name: str) -> Path | None:
+    """Return the PEM file that the variable names, once it has been seen to hold certificates."""
+    path = text(name, "")
+    if not path:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError as error:
+        raise ImproperlyConfigured(f"{name}: {path} holds no PEM certificates") from error
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}: cannot read {path}: {error.strerror}") from error
+    return Path(path).resolve()
 
 
 def service_url(name: str, key: str) -> str:

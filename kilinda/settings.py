@@ -132,6 +132,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- Intake and queue --------------------------------------------------------------------------
 
 KILINDA_MODELS = env.text("KILINDA_MODELS", str(BASE_DIR / "inference_worker" / "models"))
+KILINDA_C2PA_TRUST = env.certificates("KILINDA_C2PA_TRUST")
 KILINDA_MAX_TEXT_BYTES = env.integer("KILINDA_MAX_TEXT_BYTES", 1_000_000)
 KILINDA_MAX_UPLOAD_BYTES = env.integer("KILINDA_MAX_UPLOAD_BYTES", 100_000_000)
 KILINDA_MAX_BATCH = 1_000

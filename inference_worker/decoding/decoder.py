@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import signal
@@ -13,16 +14,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
-from inference_worker.decoding import parcel
-from inference_worker.decoding.child import EXIT_NO_MEMORY, EXIT_NO_SANDBOX
+from inference_worker.decoding import credentials, parcel
+from inference_worker.decoding.child import CREDENTIAL, EXIT_NO_MEMORY, EXIT_NO_SANDBOX
 from inference_worker.decoding.limits import MIB, Limits
 from inference_worker.decoding.reading import Decoded
 from inference_worker.errors import DecoderLost, Undecodable
-from inference_worker.types import Modality
+from inference_worker.types import Credential, Modality, Provenance
+
+logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 5.0
 """How much longer than the file's own time limit the server may take to say that it has passed."""
@@ -39,27 +42,34 @@ class Decoder:
         slots: int = 2,
         limits: Limits | None = None,
         server: str = "inference_worker.decoding.child",
+        trusted: Path | None = None,
     ) -> None:
-        """Start the servers at once (each about 0.2 s, side by side)."""
+        """Start the servers at once (each about 0.2 s, side by side).
+
+        `trusted` is a PEM file with the certificates of issuers whose credentials are trusted.
+        """
         self._limits = limits or Limits()
-        self._servers = [_Server(server) for _ in range(slots)]
+        arguments = [] if trusted is None else [str(trusted)]
+        self._servers = [_Server(server, arguments) for _ in range(slots)]
         self._idle: queue.SimpleQueue[_Server] = queue.SimpleQueue()
         for each in self._servers:
             each.start()
             self._idle.put(each)
 
     def decode(self, path: Path, modality: Modality) -> Decoded:
-        """Return the file as Recording (audio), Picture (image) or Footage (video).
+        """Return the file as Recording (audio), Picture (image) or Footage (video), with what its
+        content credential says.
 
         Arrays map the sandbox's memory and hold one file descriptor while they live. Raises
         Undecodable (the file's fault, for good), DecoderLost (the decoder died or hung: worth
         another try, alone) and OSError if `path` cannot be opened. Waits for a free slot.
         """
-        with _opened(path) as file_fd, _shared_memory() as parcel_fd:
-            with self._slot() as server:
+        with _opened(path) as file_fd, self._slot() as server:
+            with _shared_memory() as parcel_fd:
                 answer = server.ask(file_fd, parcel_fd, modality, self._limits)
-            _check_ending(answer, self._limits)
-            return parcel.unpack(parcel_fd)
+                _check_ending(answer, self._limits)
+                content = parcel.unpack(parcel_fd)
+            return replace(content, provenance=_provenance(server, file_fd))
 
     def close(self) -> None:
         """End the servers and what they are decoding."""
@@ -86,6 +96,22 @@ class Decoder:
             yield server
         finally:
             self._idle.put(server)
+
+
+def _provenance(server: _Server, file_fd: int) -> Provenance:
+    """Return what the credential says. Whatever its reader runs into is a fact about the file."""
+    try:
+        with _shared_memory() as parcel_fd:
+            answer = server.ask(file_fd, parcel_fd, CREDENTIAL, credentials.LIMITS)
+            if answer.get("none"):
+                return Provenance(Credential.NONE)
+            _check_ending(answer, credentials.LIMITS)
+            return parcel.unpack_provenance(parcel_fd)
+    except Undecodable as refused:
+        return Provenance(Credential.UNREADABLE, codes=(refused.code,))
+    except DecoderLost as lost:
+        logger.warning("credential not read: %s", lost)
+        return Provenance(Credential.UNREADABLE, codes=("reader_failed",))
 
 
 @contextmanager
@@ -145,8 +171,9 @@ def _check_signal(number: int | None, limits: Limits) -> None:
 class _Server:
     """One decoder server process and the socket to it; used by one thread at a time."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, arguments: list[str]) -> None:
         self._module = module
+        self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._closed = False
@@ -160,7 +187,7 @@ class _Server:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - a module of ours
-                [sys.executable, "-m", self._module, str(theirs.fileno())],
+                [sys.executable, "-m", self._module, str(theirs.fileno()), *self._arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -169,11 +196,9 @@ class _Server:
             )
         self._control = ours
 
-    def ask(
-        self, file_fd: int, parcel_fd: int, modality: Modality, limits: Limits
-    ) -> dict[str, Any]:
-        """Send one file, wait for how its decoding ended. A server that is gone is started anew."""
-        request = json.dumps({"modality": modality, "limits": asdict(limits)}).encode()
+    def ask(self, file_fd: int, parcel_fd: int, asked: str, limits: Limits) -> dict[str, Any]:
+        """Send one file, wait for how its reading ended. A server that is gone is started anew."""
+        request = json.dumps({"asked": asked, "limits": asdict(limits)}).encode()
         if self._closed:
             raise DecoderLost("The decoder is closed.")
         try:

@@ -10,17 +10,33 @@ import logging
 import mmap
 import os
 import struct
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from inference_worker.decoding.reading import Decoded
 from inference_worker.errors import DecoderLost, Undecodable
-from inference_worker.types import Footage, Frame, Picture, Recording
+from inference_worker.types import (
+    Credential,
+    Footage,
+    Frame,
+    Picture,
+    Provenance,
+    Recording,
+)
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MOST_CHARACTERS = 200
+"""Of each text of a credential; what is longer is cut."""
+MOST_STATED = 24
+"""Actions, sources and codes kept of a credential."""
+MOST_INGREDIENTS = 9_999
 
 _ALIGNMENT = 64
 _LENGTH = struct.Struct("<Q")
@@ -31,13 +47,15 @@ def pack_refusal(fd: int, refusal: Undecodable, cause: str) -> None:
     _write(fd, {"refused": [refusal.code, str(refusal)], "cause": cause[:300]}, [])
 
 
-def pack(fd: int, value: Decoded) -> None:
+def pack(fd: int, value: Decoded | Provenance) -> None:
     """Write `value` to `fd`."""
     arrays: list[npt.NDArray[Any]] = []
     _write(fd, _label(value, arrays), arrays)
 
 
-def _label(value: Decoded, arrays: list[npt.NDArray[Any]]) -> dict[str, Any]:
+def _label(value: Decoded | Provenance, arrays: list[npt.NDArray[Any]]) -> dict[str, Any]:
+    if isinstance(value, Provenance):
+        return {"provenance": asdict(value)}
     if isinstance(value, Recording):
         return {"sound": _sound(value, arrays)}
     if isinstance(value, Picture):
@@ -76,11 +94,20 @@ def _write_all(fd: int, content: bytes | memoryview) -> None:
 
 def unpack(fd: int) -> Decoded:
     """Map what the sandbox wrote; raise its Undecodable, or DecoderLost if it makes no sense."""
+    return _unpack(fd, _Parcel.content)
+
+
+def unpack_provenance(fd: int) -> Provenance:
+    """Return the credential the sandbox wrote, cut to what may be stored; raise as unpack does."""
+    return _unpack(fd, _Parcel.provenance)
+
+
+def _unpack(fd: int, take: Callable[[_Parcel], T]) -> T:
     try:
         parcel = _Parcel(fd)
         refused = parcel.label.get("refused")
         if refused is None:
-            return parcel.value()
+            return take(parcel)
         code, message = refused
         logger.info("Refused as %r because of %r", code, parcel.label.get("cause"))
     except (ValueError, TypeError, KeyError, struct.error, OSError) as error:
@@ -97,7 +124,27 @@ class _Parcel:
         self.label: dict[str, Any] = json.loads(self._memory[_LENGTH.size : _LENGTH.size + length])
         self._position = _LENGTH.size + length
 
-    def value(self) -> Decoded:
+    def provenance(self) -> Provenance:
+        stated = self.label["provenance"]
+
+        def several(name: str) -> tuple[str, ...]:
+            return tuple(_short(each) for each in stated[name][:MOST_STATED])
+
+        return Provenance(
+            state=Credential(stated["state"]),
+            issuer=_short(stated["issuer"]),
+            signer=_short(stated["signer"]),
+            generator=_short(stated["generator"]),
+            signed_at=_short(stated["signed_at"]),
+            sources=several("sources"),
+            parts=several("parts"),
+            actions=several("actions"),
+            ingredients=min(int(stated["ingredients"]), MOST_INGREDIENTS),
+            codes=several("codes"),
+            address=_short(stated["address"]),
+        )
+
+    def content(self) -> Decoded:
         if "footage" in self.label:
             return self._footage()
         if "picture" in self.label:
@@ -129,3 +176,9 @@ class _Parcel:
         array = np.frombuffer(self._memory, dtype, count, self._position).reshape(shape)
         self._position += array.nbytes
         return array
+
+
+def _short(text: object) -> str:
+    """Return one line of printable characters; a credential may not steer what shows it."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return " ".join(shown.split())[:MOST_CHARACTERS]

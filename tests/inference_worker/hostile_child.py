@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inference_worker.decoding.child import main
+from inference_worker.decoding.child import Readers, main
+from inference_worker.decoding.credentials import CredentialReader
 from inference_worker.decoding.reading import read
-from inference_worker.types import Recording
+from inference_worker.types import Credential, Provenance, Recording
 
 
 def open_socket(kind):
@@ -120,5 +121,33 @@ def read_hostile(file, modality, limits):
     return Recording(np.array([number], np.float32), 1.0)
 
 
+def boast():
+    """Claim more than anybody may store, in letters that steer a terminal or a page."""
+    return Provenance(
+        Credential.VALID,
+        issuer="x" * 10_000,
+        signer="evil\u202e\x1b\nliar",
+        actions=("c2pa.created",) * 1_000,
+    )
+
+
+class HostileCredentialReader(CredentialReader):
+    """Does what the end of the file says."""
+
+    def read(self):
+        self._file.seek(0)
+        _, asked, order = self._file.read().rpartition(b"act=")
+        if not asked:
+            return super().read()
+        act = order.rstrip(b";").decode()
+        if act in DENIED:
+            try:
+                DENIED[act]()
+            except OSError as error:
+                return Provenance(Credential.UNREADABLE, codes=(type(error).__name__,))
+            return Provenance(Credential.VALID)
+        return boast() if act == "boast" else ACTS[act]()
+
+
 if __name__ == "__main__":
-    main(read_hostile)
+    main(Readers(read_hostile, HostileCredentialReader))

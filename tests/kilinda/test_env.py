@@ -1,10 +1,13 @@
 """Settings from the environment: what is read, and what stops the start."""
 
+from pathlib import Path
+
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from kilinda import env
+from tests.signing import authority
 
 URL = "postgresql://kilinda:s%40crown@db.example:5433/kilinda"
 
@@ -55,3 +58,27 @@ def test_a_bad_database_url_is_named_without_its_password(url: str, says: str) -
 
 def test_a_connection_is_not_waited_for_without_end() -> None:
     assert int(settings.DATABASES["default"]["OPTIONS"]["connect_timeout"]) > 0
+
+
+def test_a_trust_list_is_the_path_of_a_file_with_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = tmp_path / "trusted.pem"
+    pem.write_text(authority().root)
+    monkeypatch.setenv("KILINDA_C2PA_TRUST", str(pem))
+
+    assert env.certificates("KILINDA_C2PA_TRUST") == pem
+    monkeypatch.delenv("KILINDA_C2PA_TRUST")
+    assert env.certificates("KILINDA_C2PA_TRUST") is None
+
+
+def test_a_trust_list_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KILINDA_C2PA_TRUST", str(tmp_path / "none.pem"))
+    with pytest.raises(ImproperlyConfigured, match=r"KILINDA_C2PA_TRUST: cannot read"):
+        env.certificates("KILINDA_C2PA_TRUST")
+
+    (tmp_path / "none.pem").write_text("trust me")
+    with pytest.raises(ImproperlyConfigured, match="holds no PEM certificates"):
+        env.certificates("KILINDA_C2PA_TRUST")
