@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import structlog
 
 from detection import doorbell
@@ -24,7 +27,7 @@ def ask_for(score: DetectorScore) -> None:
 
 
 def explain(score_id: int, registry: Registry) -> None:
-    """Store the weight of each word: how far the score's logit falls when it is left out.
+    """Store the weight of each word: its share of the log odds of the worst window.
 
     Stored as {"words": [{"start", "end", "weight"}]}, offsets in characters of the text. Only the
     version of the detector that gave a score can explain it; another one leaves it unexplained.
@@ -35,12 +38,12 @@ def explain(score_id: int, registry: Registry) -> None:
         log.warning("score cannot be explained", detector=score.detector, version=score.version)
         return
     submission = score.result.job.submission
-    words = detector.explain(Passage(submission.text, submission.language or None), _said(score))
-    score.evidence = {"words": words}
+    found = detector.explain(Passage(submission.text, submission.language or None), _said(score))
+    score.evidence = {"words": [asdict(word) for word in found.words]}
     score.save(update_fields=["evidence"])
 
 
-def _author(score: DetectorScore, registry: Registry) -> Explains | None:
+def _author(score: DetectorScore, registry: Registry) -> Any:
     for folder, detector in registry.entries:
         is_author = (folder.name, folder.version) == (score.detector, score.version)
         if is_author and isinstance(detector, Explains):

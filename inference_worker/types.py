@@ -273,9 +273,49 @@ class Detector(Protocol):
         """Run the common shapes once, so that the first real item is not slow."""
 
 
+@dataclass(frozen=True, slots=True)
+class WeighedWord:
+    """A word of a text, as character offsets, and how far it moves the log odds."""
+
+    start: int
+    end: int
+    weight: float
+    """Negative where the word speaks against the label."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordEvidence:
+    """What the worst window of a text rests on: its words, and the two log odds they join."""
+
+    start: int
+    """The window, as character offsets of the text; so is `end`."""
+    end: int
+    words: tuple[WeighedWord, ...]
+    log_odds: float
+    blank_log_odds: float
+    """Of the window with every word blanked."""
+    gap: float
+    """log_odds - blank_log_odds - the sum of the weights: what the computation missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapEvidence:
+    """Where in a picture something was found, by a detector that localises by itself."""
+
+    heat: npt.NDArray[np.float32]
+    """Shape (rows, columns), over the whole picture, 0 (nothing) to 1."""
+    unit: str
+    """What a value means, for the scale bar: "probability that the place was copied"."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """JSON-like: regions, shifts, what method."""
+
+
 @runtime_checkable
 class Explains(Protocol):
-    """A detector that can say which parts of the content a score of its own rests on."""
+    """A detector that says by itself which parts of the content a score of its own rests on.
 
-    def explain(self, content: Any, score: Score) -> Any:
-        """Return JSON-like evidence: weighted words of a text, a heatmap of a picture."""
+    Others are explained from outside (`inference_worker.explaining`), by taking parts away.
+    """
+
+    def explain(self, content: Any, score: Score) -> WordEvidence | MapEvidence:
+        """Return the words of a text or the places of a picture."""

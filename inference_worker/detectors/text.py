@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,32 +14,35 @@ from inference_worker.detectors.device import choose_device, choose_precision
 from inference_worker.detectors.languages import Languages
 from inference_worker.detectors.normalisation import Normalised, normalise
 from inference_worker.detectors.segments import score_by_windows
+from inference_worker.detectors.text_evidence import (
+    blank_token,
+    exact_model,
+    explain_window,
+    worst_window,
+)
 from inference_worker.errors import ModelUnusable
 from inference_worker.registry import ModelFolder
-from inference_worker.types import Abstention, Judgement, Passage, Prepared, Score, Window
+from inference_worker.types import (
+    Abstention,
+    Judgement,
+    Passage,
+    Prepared,
+    Score,
+    Window,
+    WordEvidence,
+)
 
 LONGEST_WINDOW = 128
 """Tokens, [CLS] and [SEP] included; longer input costs more and was never trained on."""
 OVERLAP = 32
 """Tokens two neighbouring windows share, so that no sentence is only seen cut in half."""
 COMMON_LENGTHS = (8, 16, 24, 32, 48, 64, 128)
-MOST_PARTS = 64
-"""Words (or runs of words) left out one at a time to explain a score."""
-WORD = re.compile(r"\S+")
 SAMPLES = (
     "Good morning, the county office opens at nine.",
     "You are all rats and should be thrown out of this country!",
     "Habari za asubuhi ndugu zangu, mkutano utaanza saa nne.",
     "Nyinyi ni takataka, tutawafukuza hapa.",
 )
-
-
-class Highlight(TypedDict):
-    """A stretch of the original text and how much it raises the logit of abuse."""
-
-    start: int
-    end: int
-    weight: float
 
 
 class TextDetector:
@@ -64,6 +65,7 @@ class TextDetector:
         except (OSError, ValueError) as wrong:
             raise ModelUnusable(f"{folder} cannot be loaded: {wrong}") from wrong
         self._pad = tokenizer.pad_token_id or 0
+        self._blank = blank_token(tokenizer)
         # The Rust tokenizer itself: the Python wrapper around it costs more than it does.
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
@@ -86,35 +88,36 @@ class TextDetector:
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
         """Return the log odds of abuse for each window, shape (n,)."""
         logits = self._model(**self._batch(windows)).logits.float()
-        others = torch.cat([logits[:, : self._positive], logits[:, self._positive + 1 :]], dim=1)
-        odds = logits[:, self._positive] - torch.logsumexp(others, dim=1)
-        return np.asarray(odds.cpu().numpy(), np.float32)
+        return np.asarray(self._log_odds(logits).cpu().numpy(), np.float32)
 
     def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
         """Score the text as its worst window; every window becomes a segment."""
         return score_by_windows(self._folder, prepared, logits, float(logits.max()))
 
-    def explain(self, content: Passage, score: Score) -> list[Highlight]:
-        """Return how far the logit of the worst segment falls when each of its words is left out.
-
-        Offsets are into the original text; a segment of more than MOST_PARTS words is explained by
-        runs of words. A negative weight means that the word speaks against abuse.
-        """
-        worst = max(score.segments, key=lambda segment: segment.probability)
-        start, end = int(worst.start), int(worst.end)
-        spans = _parts(content.text, start, end)
-        without = [content.text[start:a] + " " + content.text[b:end] for a, b in spans]
-        whole, *reduced = self._logits_of([content.text[start:end], *without])
-        return [
-            Highlight(start=a, end=b, weight=whole - logit)
-            for (a, b), logit in zip(spans, reduced, strict=True)
-        ]
+    def explain(self, content: Passage, score: Score) -> WordEvidence:
+        """Weigh the words of the worst window; offsets are into the original text."""
+        normalised = normalise(content.text[: int(self._folder.gates["max_characters"])])
+        encoding = self._tokenizer.encode(normalised.text)
+        part = (encoding, *encoding.overflowing)[worst_window(score)]
+        return explain_window(
+            exact_model(self._folder, self._model),
+            part,
+            normalised,
+            content.text,
+            blank=self._blank,
+            log_odds=self._log_odds,
+        )
 
     def warm_up(self) -> None:
         """Run one full batch of each common length."""
         for length in COMMON_LENGTHS:
             window = Window(np.full(length, self._pad, np.int64), length, 0, 0)
             self.forward([window] * self.batch_size)
+
+    def _log_odds(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the log odds of abuse, shape (n,), from logits of shape (n, classes)."""
+        others = torch.cat([logits[:, : self._positive], logits[:, self._positive + 1 :]], dim=1)
+        return logits[:, self._positive] - torch.logsumexp(others, dim=1)
 
     def _refusal(self, content: Passage, normalised: Normalised) -> Abstention | None:
         least = int(self._folder.gates["min_letters"])
@@ -156,14 +159,6 @@ class TextDetector:
         tensors = {"input_ids": ids, "attention_mask": mask}
         return {name: torch.from_numpy(a).to(self._device) for name, a in tensors.items()}
 
-    def _logits_of(self, texts: Sequence[str]) -> list[float]:
-        """Return one logit a text, of its first window."""
-        windows = [self._windows(normalise(text))[0] for text in texts]
-        batches = (
-            windows[at : at + self.batch_size] for at in range(0, len(windows), self.batch_size)
-        )
-        return [float(logit) for batch in batches for logit in self.forward(batch)]
-
     def _sample_windows(self) -> list[Window]:
         sampled = [self._windows(normalise(text))[0] for text in SAMPLES]
         return sampled * (self.batch_size // len(sampled))
@@ -186,11 +181,3 @@ def _window(part: Encoding, normalised: Normalised) -> Window:
     first, last = (real[0][0], real[-1][1]) if real else (0, 0)
     start, end = normalised.span(first, last)
     return Window(np.array(part.ids, np.int64), len(part.ids), start, end)
-
-
-def _parts(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Split text[start:end] into at most MOST_PARTS words or runs of words, as offsets."""
-    spans = [match.span() for match in WORD.finditer(text, start, end)]
-    run = -(-len(spans) // MOST_PARTS) or 1
-    groups = [spans[at : at + run] for at in range(0, len(spans), run)]
-    return [(group[0][0], group[-1][1]) for group in groups]

@@ -182,18 +182,10 @@ def test_a_megabyte_costs_a_bounded_amount(detector, text):
 
 def test_the_explanation_points_at_the_insult(detector):
     text = "Good morning neighbour, you are a bitch and the bus leaves at noon"
-    highlights = detector.explain(Passage(text), judge(detector, text))
-    heaviest = max(highlights, key=lambda highlight: highlight["weight"])
-    assert text[heaviest["start"] : heaviest["end"]] == "bitch"
-    assert len(highlights) == len(text.split())
-
-
-def test_the_explanation_of_a_long_text_stays_bounded_and_inside_its_segment(detector):
-    score = judge(detector, "the bus to town was late again today " * 40)
-    worst = max(score.segments, key=lambda segment: segment.probability)
-    highlights = detector.explain(Passage("the bus to town was late again today " * 40), score)
-    assert 0 < len(highlights) <= 64
-    assert all(worst.start <= h["start"] < h["end"] <= worst.end for h in highlights)
+    words = detector.explain(Passage(text), judge(detector, text)).words
+    heaviest = max(words, key=lambda word: word.weight)
+    assert text[heaviest.start : heaviest.end] == "bitch"
+    assert len(words) == len(text.split())
 
 
 def test_warm_up_runs_every_common_length(detector):

@@ -1,0 +1,1 @@
+"""What a score rests on, found from outside the model: by taking parts of the content away."""

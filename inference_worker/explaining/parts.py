@@ -1,0 +1,93 @@
+"""Content as parts with weights, and how to take parts away: what faithfulness is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from inference_worker.explaining.judging import Asked, Floats
+from inference_worker.explaining.pictures import (
+    explain_picture,
+    grid,
+    smoothed,
+    without_cells,
+)
+from inference_worker.explaining.sounds import explain_sound, without_parts
+from inference_worker.explaining.videos import without_frames
+from inference_worker.types import (
+    SAMPLE_RATE,
+    Content,
+    Detector,
+    Explains,
+    Footage,
+    Passage,
+    Picture,
+    Recording,
+    Score,
+    WordEvidence,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the evidence weighs: words, cells of a picture, times and bands, or frames."""
+
+    whole: Content
+    """The content, or of a recording the window that was explained."""
+    weights: Floats
+    """One a part, shape (n,): how much it raises the score."""
+    without: Callable[[Sequence[int]], Content]
+    """The content without the parts at these places."""
+
+
+def parts_of(detector: Detector, ask: Asked, content: Content, score: Score) -> Parts | None:
+    """Explain the content as the reviewer would see it; None where there is nothing to weigh."""
+    match content:
+        case Passage():
+            return _words(detector, content, score)
+        case Picture():
+            return _cells(ask, content)
+        case Recording():
+            return _times_and_bands(ask, content, score)
+        case Footage():
+            return _frames(content, score)
+
+
+def _words(detector: Detector, content: Passage, score: Score) -> Parts | None:
+    found = detector.explain(content, score) if isinstance(detector, Explains) else None
+    if not isinstance(found, WordEvidence):
+        return None
+
+    def without(places: Sequence[int]) -> Passage:
+        text = content.text
+        for word in sorted((found.words[place] for place in places), key=lambda w: -w.start):
+            text = text[: word.start] + text[word.end :]
+        return replace(content, text=text)
+
+    return Parts(content, np.array([word.weight for word in found.words]), without)
+
+
+def _cells(ask: Asked, content: Picture) -> Parts:
+    rows, columns = grid(content)
+    smooth = smoothed(content.pixels)
+    without = partial(without_cells, content, smooth, rows=rows, columns=columns)
+    return Parts(content, np.nan_to_num(explain_picture(ask, content).falls.ravel()), without)
+
+
+def _times_and_bands(ask: Asked, content: Recording, score: Score) -> Parts | None:
+    found = explain_sound(ask, content, score)
+    if found.falls is None:
+        return None
+    first, last = (round(each * SAMPLE_RATE) for each in (found.start, found.end))
+    window = replace(content, samples=content.samples[first:last])
+    return Parts(window, np.nan_to_num(found.falls.ravel()), partial(without_parts, window))
+
+
+def _frames(content: Footage, score: Score) -> Parts:
+    starts = np.array([segment.start for segment in score.segments])
+    scores = np.array([segment.probability for segment in score.segments])
+    nearest = [int(np.abs(starts - frame.at_seconds).argmin()) for frame in content.frames]
+    return Parts(content, scores[nearest], partial(without_frames, content))
