@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
 
+from inference_worker.errors import ModelUnusable
+
+log = logging.getLogger(__name__)
+
 MOST_DISAGREEMENT = 0.05
 """Mean change of the logits a faster format may cause, as a share of their spread."""
-TIMED_RUNS = 5
+MOST_TIMED_RUNS = 5
+MOST_TIMED_SECONDS = 2.0
+"""After which a format is not timed again: a large model must not take minutes to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,8 @@ class Trial:
     seconds: float
     """Median time of one forward pass over the sample batch."""
     disagreement: float
-    """Mean difference to float32 logits, as a share of their standard deviation."""
+    """Mean difference to float32 logits, as a share of their standard deviation over the items;
+    infinite when the format cannot be used."""
 
     @property
     def agrees(self) -> bool:
@@ -37,6 +47,8 @@ class Precision:
     """The format chosen, and the trials it was chosen from."""
 
     dtype: torch.dtype
+    seconds: float
+    """Median time of one forward pass over the sample batch, in that format."""
     trials: tuple[Trial, ...]
 
 
@@ -60,14 +72,16 @@ def choose_precision(model: torch.nn.Module, sample_batch: Mapping[str, torch.Te
 
     `model` returns an object with `.logits`; `sample_batch` holds its keyword arguments, on its
     device, several different items so that their logits have a spread.
+    Raises ModelUnusable when the logits are not finite.
     """
     whole = _logits(model.to(torch.float32), sample_batch)
-    trials = tuple(
-        _tried(dtype, model, sample_batch, whole) for dtype in (torch.float32, torch.bfloat16)
-    )
+    if not torch.isfinite(whole).all():
+        raise ModelUnusable("The model's outputs are not finite numbers.")
+    reference = Trial(torch.float32, _median_seconds(model, sample_batch), 0.0)
+    trials = (reference, _tried(torch.bfloat16, model, sample_batch, whole))
     chosen = min((trial for trial in trials if trial.agrees), key=lambda trial: trial.seconds)
     model.to(chosen.dtype)
-    return Precision(chosen.dtype, trials)
+    return Precision(chosen.dtype, chosen.seconds, trials)
 
 
 def _tried(
@@ -78,8 +92,18 @@ def _tried(
 ) -> Trial:
     """Time a copy of `model` in `dtype`: casting the model itself would round it for good."""
     copied = copy.deepcopy(model).to(dtype)
-    error = float((_logits(copied, batch) - whole).abs().mean()) / (float(whole.std()) or 1.0)
+    try:
+        found = _logits(copied, batch)
+    except RuntimeError as refused:  # an operation that this machine has in float32 only
+        log.info("%s cannot be used: %s", dtype, refused)
+        return Trial(dtype, math.inf, math.inf)
+    error = float((found - whole).abs().mean()) / (_spread(whole) or 1.0)
     return Trial(dtype, _median_seconds(copied, batch), error)
+
+
+def _spread(logits: torch.Tensor) -> float:
+    """Return how far the items' logits lie apart; that classes differ on the whole is no spread."""
+    return float((logits - logits.mean(dim=0)).std())
 
 
 def as_floats(batch: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -97,9 +121,9 @@ def _logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def _median_seconds(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> float:
-    taken = []
-    for _ in range(TIMED_RUNS):
+    taken: list[float] = []
+    while len(taken) < MOST_TIMED_RUNS and sum(taken) < MOST_TIMED_SECONDS:
         began = time.perf_counter()
         _logits(model, batch)
         taken.append(time.perf_counter() - began)
-    return sorted(taken)[TIMED_RUNS // 2]
+    return median(taken)

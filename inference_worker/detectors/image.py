@@ -1,16 +1,16 @@
-"""Judges whether a picture is AI-generated: gates, crops at native resolution, one score."""
+"""Judges whether a picture is AI-generated: gates, crops or the whole picture, one score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoModelForImageClassification
 
-from inference_worker.detectors.network import Features, Network, Statistics
+from inference_worker.detectors.network import Features, Inputs, Network, Statistics
+from inference_worker.detectors.standard import PictureProcessor, cost
 from inference_worker.detectors.texture import CROP, STATISTICS, Pixels, texture_statistics
 from inference_worker.registry import ModelFolder
 from inference_worker.reliability import GROUPS, reliability_of
@@ -20,9 +20,9 @@ FRONT_END = "texture_statistics"
 PLACES = ((0.5, 0.5), (0.2, 0.2), (0.2, 0.8), (0.8, 0.2), (0.8, 0.8))
 """Where crops are taken in a big picture, as shares of the room left beside a crop."""
 WIDE = 1.5
-"""A picture with both sides this many times CROP is looked at in all PLACES, others in one."""
-CELLS = 8
-"""Of the heatmap, along each side."""
+"""A picture with both sides this many times a crop's is looked at in all PLACES, others in one."""
+SAMPLE_SHAPES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.6))
+"""Height and width of the pictures a model is tried on, as shares of twice CROP."""
 
 
 def model_input(standardised: Features) -> Features:
@@ -40,27 +40,28 @@ class ImageDetector:
         self.name, self.version, self.label = folder.name, folder.version, folder.task
         self._folder = folder
         self._statistics = Statistics.load(folder, FRONT_END, STATISTICS)
-        self._processor: Any = None
-        if self._statistics is None:
-            self._processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                folder.path, local_files_only=True, trust_remote_code=False
-            )
+        self._processor = None if self._statistics else PictureProcessor(folder)
+        self._crop_side = self._processor.crop_side if self._processor else CROP
+        """In pixels; None when the model looks at whole pictures."""
         self._network = Network(AutoModelForImageClassification, folder)
-        self._network.settle(self._inputs(self._sample_windows()))
+        self.batch_size = self._network.settle(self._inputs(self._sample_windows()))
 
     def prepare(self, content: Picture) -> Prepared | Abstention:
-        """Check size and content, and cut crops at native resolution, where the traces are."""
+        """Check size and content, and cut crops at native resolution, where the traces are.
+
+        A model whose processor scales pictures gets the picture as a whole instead.
+        """
         least = int(self._folder.gates["least_side_pixels"])
         height, width = content.pixels.shape[:2]
         if min(height, width) < least:
             reason = f"The picture is {width} x {height} pixels; {least} a side are needed."
             return self._abstain("too_small", reason)
-        crops = [crop for crop in _crops(content.pixels) if self._has_texture(crop)]
+        crops = [crop for crop in self._crops(content.pixels) if self._has_texture(crop)]
         if not crops:
             return self._abstain(
                 "blank", "The picture is of one even colour where it was looked at."
             )
-        notes = {"crops": len(crops), "crop_pixels": CROP}
+        notes = {"crops": len(crops), "crop_pixels": self._crop_side}
         return Prepared(tuple(self._window(crop) for crop in crops), notes)
 
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
@@ -81,20 +82,6 @@ class ImageDetector:
             notes=dict(prepared.notes),
         )
 
-    def explain(self, content: Picture, score: Score) -> list[list[float]]:
-        """Return a heatmap of the centre crop, CELLS x CELLS, rows from the top.
-
-        Each cell is how far the log odds fall when it is replaced by the crop's mean colour; a
-        negative value means that the cell speaks against a generated picture.
-        """
-        crop = _crops(content.pixels)[0]
-        side = CROP // CELLS
-        whole = self._log_odds_of([crop])[0]
-        hidden = [_without(crop, row, column, side) for row, column in np.ndindex(CELLS, CELLS)]
-        falls = whole - self._log_odds_of(hidden)
-        rows: list[list[float]] = falls.reshape(CELLS, CELLS).astype(float).tolist()
-        return rows
-
     def warm_up(self) -> None:
         """Run one full batch."""
         self.forward(self._sample_windows())
@@ -102,55 +89,49 @@ class ImageDetector:
     def _has_texture(self, crop: Pixels) -> bool:
         return float(crop.std(axis=(0, 1)).max()) >= float(self._folder.gates["least_contrast"])
 
+    def _crops(self, pixels: Pixels) -> list[Pixels]:
+        return [pixels] if self._crop_side is None else crops_of(pixels, self._crop_side)
+
     def _window(self, crop: Pixels) -> Window:
-        return Window(self._features(crop), STATISTICS, 0.0, 0.0)
+        if self._processor:
+            inputs = self._processor.inputs(crop)
+            return Window(inputs, cost(inputs), 0.0, 0.0)
+        assert self._statistics, "a folder has a processor or statistics"
+        return Window(self._statistics.standardised(texture_statistics(crop)), STATISTICS, 0.0, 0.0)
 
-    def _features(self, crop: Pixels) -> Features:
-        if self._statistics is not None:
-            return self._statistics.standardised(texture_statistics(crop))
-        found = self._processor(Image.fromarray(crop), return_tensors="np")
-        return np.asarray(found["pixel_values"][0], np.float32)
-
-    def _inputs(self, windows: Sequence[Window]) -> Features:
-        stacked = np.stack([window.features for window in windows])
-        return model_input(stacked) if self._statistics is not None else stacked
-
-    def _log_odds_of(self, crops: Sequence[Pixels]) -> Features:
-        windows = [self._window(crop) for crop in crops]
-        starts = range(0, len(windows), self.batch_size)
-        return np.concatenate([self.forward(windows[at : at + self.batch_size]) for at in starts])
+    def _inputs(self, windows: Sequence[Window]) -> Features | Sequence[Inputs]:
+        features = [window.features for window in windows]
+        return features if self._processor else model_input(np.stack(features))
 
     def _sample_windows(self) -> list[Window]:
-        """Return a batch of clouds, each of another softness."""
+        """Return a batch of clouds, each of another softness, of different shapes if it may be."""
         rng = np.random.default_rng(0)
-        grains = [rng.integers(0, 256, (8 + 8 * n, 8 + 8 * n, 3), np.uint8) for n in range(16)]
-        clouds = [Image.fromarray(grain).resize((CROP, CROP)) for grain in grains]
-        return [self._window(np.asarray(cloud, np.uint8)) for cloud in clouds]
+        clouds = []
+        for n in range(self.batch_size):
+            grain = rng.integers(0, 256, (8 + 8 * n, 8 + 8 * n, 3), np.uint8)
+            down, across = SAMPLE_SHAPES[n % len(SAMPLE_SHAPES)]
+            size = (int(2 * CROP * across), int(2 * CROP * down))
+            clouds.append(np.asarray(Image.fromarray(grain).resize(size), np.uint8))
+        return [self._window(self._crops(cloud)[0]) for cloud in clouds]
 
     def _abstain(self, code: str, reason: str) -> Abstention:
         return Abstention(self.name, self.version, self.label, code, reason)
 
 
-def _crops(pixels: Pixels) -> list[Pixels]:
-    """Return one to five crops of shape (CROP, CROP, 3), the centre first.
+def crops_of(pixels: Pixels, side: int) -> list[Pixels]:
+    """Return one to five crops of shape (side, side, 3), the centre first.
 
-    A side shorter than CROP is filled up with its mirror image: scaling would invent texture.
+    A picture side shorter than that is filled up with its mirror image: scaling would invent
+    texture.
     """
     height, width = pixels.shape[:2]
-    places = PLACES if min(height, width) >= WIDE * CROP else PLACES[:1]
-    return [_crop(pixels, *place) for place in places]
+    places = PLACES if min(height, width) >= WIDE * side else PLACES[:1]
+    return [_crop(pixels, side, *place) for place in places]
 
 
-def _crop(pixels: Pixels, down: float, across: float) -> Pixels:
-    top = int(max(pixels.shape[0] - CROP, 0) * down)
-    left = int(max(pixels.shape[1] - CROP, 0) * across)
-    cut = pixels[top : top + CROP, left : left + CROP]
-    missing = [(0, CROP - cut.shape[0]), (0, CROP - cut.shape[1]), (0, 0)]
+def _crop(pixels: Pixels, side: int, down: float, across: float) -> Pixels:
+    top = int(max(pixels.shape[0] - side, 0) * down)
+    left = int(max(pixels.shape[1] - side, 0) * across)
+    cut = pixels[top : top + side, left : left + side]
+    missing = [(0, side - cut.shape[0]), (0, side - cut.shape[1]), (0, 0)]
     return np.pad(cut, missing, mode="symmetric")
-
-
-def _without(crop: Pixels, row: int, column: int, side: int) -> Pixels:
-    hidden = crop.copy()
-    mean = crop.mean(axis=(0, 1)).astype(np.uint8)
-    hidden[row * side : (row + 1) * side, column * side : (column + 1) * side] = mean
-    return hidden

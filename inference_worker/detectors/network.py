@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,12 @@ PREPROCESSOR = "preprocessor_config.json"
 FARTHEST = 5.0
 """Standard deviations beyond which a statistic says no more; bounds what one outlier can do."""
 
+MOST_SECONDS_A_PASS = 10.0
+"""Of a full batch on this machine; the batches of slower models are made smaller."""
+
 Features = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
+"""What a standard model takes of one window, by argument; arrays without the axis of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Statistics:
 
         Raises ModelUnusable when it is ours and does not hold `count` means and deviations.
         """
+        if not (folder.path / PREPROCESSOR).exists():
+            return None
         try:
             stated = json.loads((folder.path / PREPROCESSOR).read_text(encoding="utf-8"))
         except (OSError, ValueError) as wrong:
@@ -70,6 +78,7 @@ class Network:
         """Load from the folder alone. Raises ModelUnusable when its files do not fit together."""
         if folder.task not in folder.labels or len(folder.labels) < 2:
             raise ModelUnusable(f"{folder}: labels must name {folder.task!r} and its opposite.")
+        self._folder = folder
         self._positive = folder.labels.index(folder.task)
         try:
             self._model = auto_class.from_pretrained(
@@ -80,18 +89,59 @@ class Network:
         self._device = choose_device()
         self._model.to(self._device).eval()
 
-    def settle(self, samples: Features) -> None:
-        """Choose the number format on `samples`, a batch of different inputs."""
-        self.precision = choose_precision(self._model, self._batch(samples))
+    def settle(self, samples: Features | Sequence[Inputs]) -> int:
+        """Choose the number format on `samples`, a batch of different inputs.
+
+        Return how many such inputs may go through one pass, which is fewer for a slow model.
+        Raises ModelUnusable when model and preprocessor do not fit together.
+        """
+        batches = [self._batch(arrays) for _, arrays in _alike(samples)]
+        largest = max(batches, key=_rows)
+        try:
+            self.precision = choose_precision(self._model, largest)
+            self.log_odds(samples)
+        except (ValueError, RuntimeError) as wrong:
+            raise ModelUnusable(
+                f"{self._folder} does not take what its preprocessor makes: {wrong}"
+            ) from wrong
+        seconds = self.precision.seconds / _rows(largest)
+        return max(1, min(len(samples), int(MOST_SECONDS_A_PASS / seconds)))
 
     @torch.inference_mode()
-    def log_odds(self, inputs: Features) -> Features:
-        """Return the log odds of the folder's task for each input, shape (n,)."""
-        batch = as_floats(self._batch(inputs), self._model.dtype)
-        scores = self._model(**batch).logits.float()
+    def log_odds(self, inputs: Features | Sequence[Inputs]) -> Features:
+        """Return the log odds of the folder's task for each input, shape (n,).
+
+        Inputs of different shapes go through the model one shape after the other.
+        """
+        found = np.empty(len(inputs), np.float32)
+        for places, arrays in _alike(inputs):
+            found[places] = self._log_odds(self._batch(arrays))
+        return found
+
+    def _log_odds(self, batch: Mapping[str, torch.Tensor]) -> Features:
+        scores = self._model(**as_floats(batch, self._model.dtype)).logits.float()
         rest = torch.cat([scores[:, : self._positive], scores[:, self._positive + 1 :]], dim=1)
         odds = scores[:, self._positive] - torch.logsumexp(rest, dim=1)
         return np.asarray(odds.cpu().numpy(), np.float32)
 
-    def _batch(self, inputs: Features) -> dict[str, torch.Tensor]:
-        return {self._model.main_input_name: torch.from_numpy(inputs).to(self._device)}
+    def _batch(self, arrays: Features | Inputs) -> dict[str, torch.Tensor]:
+        named = arrays if isinstance(arrays, Mapping) else {self._model.main_input_name: arrays}
+        return {name: torch.from_numpy(array).to(self._device) for name, array in named.items()}
+
+
+def _alike(inputs: Features | Sequence[Inputs]) -> Iterator[tuple[list[int], Features | Inputs]]:
+    """Yield stacked inputs of one shape each, with their places in `inputs`."""
+    if isinstance(inputs, np.ndarray):
+        yield list(range(len(inputs))), inputs
+        return
+    shapes: dict[tuple[Any, ...], list[int]] = {}
+    for place, each in enumerate(inputs):
+        shape = tuple((name, array.shape) for name, array in sorted(each.items()))
+        shapes.setdefault(shape, []).append(place)
+    for places in shapes.values():
+        names = inputs[places[0]]
+        yield places, {name: np.stack([inputs[at][name] for at in places]) for name in names}
+
+
+def _rows(batch: Mapping[str, torch.Tensor]) -> int:
+    return len(next(iter(batch.values())))

@@ -1,15 +1,14 @@
-"""Judges whether speech is synthetic: gates, windows of four seconds, one calibrated score."""
+"""Judges whether speech is synthetic: gates, overlapping windows, one calibrated score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+from transformers import AutoModelForAudioClassification
 
-from inference_worker.detectors.network import Features, Network, Statistics
+from inference_worker.detectors.network import Features, Inputs, Network, Statistics
 from inference_worker.detectors.segments import score_by_windows
 from inference_worker.detectors.sound import (
     STATISTICS,
@@ -20,6 +19,7 @@ from inference_worker.detectors.sound import (
     voice_activity,
     voice_statistics,
 )
+from inference_worker.detectors.standard import SoundExtractor, cost
 from inference_worker.registry import ModelFolder
 from inference_worker.types import (
     SAMPLE_RATE,
@@ -27,13 +27,10 @@ from inference_worker.types import (
     Judgement,
     Prepared,
     Recording,
-    Score,
     Window,
 )
 
 FRONT_END = "voice_statistics"
-WINDOW_SAMPLES = int(WINDOW_SECONDS * SAMPLE_RATE)
-STEP_SAMPLES = WINDOW_SAMPLES // 2
 MOST_WINDOWS = 48
 """Looked at in one recording, spread evenly: a bound on work, whatever the length."""
 DECIDING_SHARE = 1 / 3
@@ -59,13 +56,11 @@ class SpeechDetector:
         self._folder = folder
         self._gates = {name: float(limit) for name, limit in folder.gates.items()}
         self._statistics = Statistics.load(folder, FRONT_END, STATISTICS)
-        self._extractor: Any = None
-        if self._statistics is None:
-            self._extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]
-                folder.path, local_files_only=True, trust_remote_code=False
-            )
+        self._extractor = None if self._statistics else SoundExtractor(folder)
+        fixed_seconds = self._extractor.fixed_seconds if self._extractor else None
+        self._window_samples = int((fixed_seconds or WINDOW_SECONDS) * SAMPLE_RATE)
         self._network = Network(AutoModelForAudioClassification, folder)
-        self._network.settle(self._inputs(self._sample_windows()))
+        self.batch_size = self._network.settle(self._inputs(self._sample_windows()))
 
     def prepare(self, content: Recording) -> Prepared | Abstention:
         """Check length, level and voice, and keep the windows in which someone speaks."""
@@ -73,7 +68,7 @@ class SpeechDetector:
         if seconds < self._gates["least_seconds"]:
             least = self._gates["least_seconds"]
             return self._abstain("too_short", f"{seconds:.1f} s of sound; {least:g} s are needed.")
-        spans = _spans(len(content.samples))
+        spans = _spans(len(content.samples), self._window_samples)
         level = max(_level(content.samples[start:end]) for start, end in spans)
         if level < self._gates["least_level_dbfs"]:
             least = self._gates["least_level_dbfs"]
@@ -95,18 +90,6 @@ class SpeechDetector:
         raw = float(np.sort(logits)[-deciding:].mean())
         return score_by_windows(self._folder, prepared, logits, raw)
 
-    def explain(self, content: Recording, score: Score) -> list[float]:
-        """Return one probability for each second judged: the mean of the segments over it.
-
-        Seconds that no segment covers repeat the score of the whole.
-        """
-        seconds = int(np.ceil(len(content.samples) / SAMPLE_RATE))
-        covering = (
-            [s.probability for s in score.segments if s.start < at + 1 and s.end > at]
-            for at in range(seconds)
-        )
-        return [float(np.mean(found)) if found else score.probability for found in covering]
-
     def warm_up(self) -> None:
         """Run one full batch."""
         self.forward(self._sample_windows())
@@ -119,37 +102,41 @@ class SpeechDetector:
         )
 
     def _window(self, samples: Samples, start: int, end: int) -> Window:
-        features = self._features(samples[start:end])
-        return Window(features, len(features), start / SAMPLE_RATE, end / SAMPLE_RATE)
+        features, length = self._features(samples[start:end])
+        return Window(features, length, start / SAMPLE_RATE, end / SAMPLE_RATE)
 
-    def _features(self, samples: Samples) -> Features:
-        if self._statistics is not None:
-            return self._statistics.standardised(voice_statistics(samples))
-        found = self._extractor(samples, sampling_rate=SAMPLE_RATE, return_tensors="np")
-        return np.asarray(next(iter(found.values()))[0], np.float32)
+    def _features(self, samples: Samples) -> tuple[Features | Inputs, int]:
+        """Return what the model takes of a window, and its cost on the device."""
+        if self._extractor:
+            inputs = self._extractor.inputs(samples)
+            return inputs, cost(inputs)
+        assert self._statistics, "a folder has an extractor or statistics"
+        return self._statistics.standardised(voice_statistics(samples)), STATISTICS
 
-    def _inputs(self, windows: Sequence[Window]) -> Features:
-        stacked = np.stack([window.features for window in windows])
-        return model_input(stacked) if self._statistics is not None else stacked
+    def _inputs(self, windows: Sequence[Window]) -> Features | Sequence[Inputs]:
+        features = [window.features for window in windows]
+        return (
+            self._extractor.evened(features) if self._extractor else model_input(np.stack(features))
+        )
 
     def _sample_windows(self) -> list[Window]:
         """Return a batch of different buzzes, the nearest thing to voices that code can make."""
         rng = np.random.default_rng(0)
-        buzzes = rng.normal(size=(self.batch_size, WINDOW_SAMPLES)).astype(np.float32) * 0.02
+        buzzes = rng.normal(size=(self.batch_size, self._window_samples)).astype(np.float32) * 0.02
         for pitch, buzz in enumerate(buzzes, 60):
             buzz[:: SAMPLE_RATE // pitch] += 0.5
-        return [self._window(buzz, 0, WINDOW_SAMPLES) for buzz in buzzes]
+        return [self._window(buzz, 0, self._window_samples) for buzz in buzzes]
 
     def _abstain(self, code: str, reason: str) -> Abstention:
         return Abstention(self.name, self.version, self.label, code, reason)
 
 
-def _spans(count: int) -> list[tuple[int, int]]:
+def _spans(count: int, window: int) -> list[tuple[int, int]]:
     """Return at most MOST_WINDOWS windows as sample offsets, evenly spread over `count`."""
-    last = max(count - WINDOW_SAMPLES, 0)
-    needed = -(-last // STEP_SAMPLES) + 1
+    last = max(count - window, 0)
+    needed = -(-last // (window // 2)) + 1
     starts = np.linspace(0, last, min(needed, MOST_WINDOWS)).astype(int).tolist()
-    return [(start, min(start + WINDOW_SAMPLES, count)) for start in starts]
+    return [(start, min(start + window, count)) for start in starts]
 
 
 def _level(samples: Samples) -> float:

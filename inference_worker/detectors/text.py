@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,10 +67,13 @@ class TextDetector:
             raise ModelUnusable(f"{folder} cannot be loaded: {wrong}") from wrong
         self._pad = tokenizer.pad_token_id or 0
         self._blank = blank_token(tokenizer)
+        if not tokenizer.is_fast:
+            raise ModelUnusable(f"{folder}: its tokenizer has no fast form (tokenizer.json).")
         # The Rust tokenizer itself: the Python wrapper around it costs more than it does.
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(LONGEST_WINDOW, stride=OVERLAP)
+        self._longest = _longest_window(tokenizer, self._model.config)
+        self._tokenizer.enable_truncation(self._longest, stride=min(OVERLAP, self._longest // 4))
         self._languages = Languages(folder.path) if folder.languages else None
         self._device = choose_device()
         self._model.to(self._device).eval()
@@ -110,7 +114,7 @@ class TextDetector:
 
     def warm_up(self) -> None:
         """Run one full batch of each common length."""
-        for length in COMMON_LENGTHS:
+        for length in {min(length, self._longest) for length in COMMON_LENGTHS}:
             window = Window(np.full(length, self._pad, np.int64), length, 0, 0)
             self.forward([window] * self.batch_size)
 
@@ -169,6 +173,12 @@ def _place_of(folder: ModelFolder) -> int:
     if folder.task not in folder.labels or len(folder.labels) < 2:
         raise ModelUnusable(f"{folder}: labels must name {folder.task!r} and its opposite.")
     return folder.labels.index(folder.task)
+
+
+def _longest_window(tokenizer: Any, config: Any) -> int:
+    """Return the most tokens of a window: fewer than usual where the model takes fewer."""
+    positions = getattr(config, "max_position_embeddings", None) or LONGEST_WINDOW
+    return int(min(LONGEST_WINDOW, tokenizer.model_max_length, positions))
 
 
 def _window(part: Encoding, normalised: Normalised) -> Window:

@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import AutoModelForImageClassification
 
 import inference_worker
-from inference_worker.detectors.image import CELLS, PLACES, ImageDetector
+from inference_worker.detectors.image import PLACES, ImageDetector
 from inference_worker.detectors.texture import CROP, STATISTICS, texture_statistics
 from inference_worker.registry import ModelFolder
 from inference_worker.types import Abstention, Picture, Score
@@ -106,16 +106,6 @@ def test_a_higher_logit_never_lowers_the_probability(detector):
 
 def test_statistics_of_a_flat_crop_are_finite():
     assert np.isfinite(texture_statistics(np.zeros((CROP, CROP, 3), np.uint8))).all()
-
-
-def test_the_heatmap_has_a_value_for_each_cell(detector):
-    content = picture(300, 300)
-    prepared = detector.prepare(content)
-    score = detector.interpret(prepared, detector.forward(prepared.windows))
-    heat = np.array(detector.explain(content, score))
-    assert heat.shape == (CELLS, CELLS)
-    assert np.isfinite(heat).all()
-    assert heat.std() > 0
 
 
 def test_the_bundled_model_loads_by_its_auto_class_and_is_small():

@@ -133,15 +133,6 @@ def test_an_hour_is_sampled_evenly_with_a_bound_on_windows(detector):
     assert sum(window.features.nbytes for window in prepared.windows) < 1_000_000
 
 
-def test_the_explanation_has_a_probability_for_each_second(detector):
-    content = recording(babble(7))
-    prepared = detector.prepare(content)
-    score = detector.interpret(prepared, detector.forward(prepared.windows))
-    seconds = detector.explain(content, score)
-    assert len(seconds) == 7
-    assert all(0 <= probability <= 1 for probability in seconds)
-
-
 def test_the_bundled_model_loads_by_its_auto_class_and_is_small():
     model = AutoModelForAudioClassification.from_pretrained(FOLDER, local_files_only=True)
     assert model.config.id2label[1] == "synthetic_speech"
