@@ -25,7 +25,7 @@ from django.db import (
 )
 from django.utils import timezone
 
-from detection import policies, queue
+from detection import doorbell, policies, queue
 from detection.blobs import local_path
 from detection.fusion import Outcome, Rules, fuse
 from detection.models import (
@@ -168,9 +168,19 @@ def _renew(owner: str) -> None:
 
 
 def healthy_claimer(lane: str, owner: str) -> Claimer:
-    """Return how to claim the lane's jobs that never crashed, several at once."""
+    """Return how to claim the lane's jobs that never crashed, several at once.
+
+    A full claim means that there is more: it rings for whoever sits idle beside this worker.
+    """
     size = settings.KILINDA_CLAIM_SIZE if lane == AnalysisJob.Lane.SCREEN else MEDIA_CLAIM_SIZE
-    return partial(queue.claim, lane=lane, limit=size, owner=owner)
+
+    def claim() -> list[ClaimedJob]:
+        jobs = queue.claim(lane=lane, limit=size, owner=owner)
+        if len(jobs) == size:
+            doorbell.ring(lane)
+        return jobs
+
+    return claim
 
 
 def suspect_claimer(lane: str, owner: str) -> Claimer:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import structlog
 from billiard import Event as SharedFlag
 from celery import shared_task
-from celery.signals import worker_process_init, worker_shutting_down
+from celery.signals import celeryd_after_setup, worker_process_init, worker_shutting_down
 from django.conf import settings
 
 from detection import doorbell, evidence, queue, scoring
@@ -24,6 +24,7 @@ from detection.errors import FetchError, FetchRefused
 from detection.fetching import fetch
 from detection.models import AnalysisJob
 from detection.queue import ClaimedJob
+from inference_worker.cores import usable_cores
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.registry import load_models
 from inference_worker.runtime import Runtime
@@ -56,6 +57,13 @@ _stopping = SharedFlag()
 @worker_shutting_down.connect
 def _stop_claiming(**_: Any) -> None:
     _stopping.set()
+
+
+@celeryd_after_setup.connect
+def _share_cores(instance: Any, **_: Any) -> None:
+    """Give each pool child its share of the cores, before it is forked and imports torch."""
+    share = max(1, usable_cores() // instance.concurrency)
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
 
 @worker_process_init.connect

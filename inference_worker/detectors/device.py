@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from inference_worker.cores import usable_cores
 from inference_worker.errors import ModelUnusable
 
 log = logging.getLogger(__name__)
@@ -57,14 +58,8 @@ def choose_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(_usable_cores())
+        torch.set_num_threads(usable_cores())
     return torch.device("cpu")
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_precision(model: torch.nn.Module, sample_batch: Mapping[str, torch.Tensor]) -> Precision:

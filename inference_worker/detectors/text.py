@@ -49,7 +49,7 @@ SAMPLES = (
 class TextDetector:
     """Scores a Passage with a sequence classification model."""
 
-    batch_size = 16
+    batch_size = 64
 
     def __init__(self, folder: ModelFolder) -> None:
         """Load the model. Raises ModelUnusable when its files do not fit together."""

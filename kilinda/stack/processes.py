@@ -21,7 +21,7 @@ _WORKER = (
 PROCESSES = {
     "web": "daphne -v 0 -b 127.0.0.1 -p {port} kilinda.asgi:application",
     "worker": f"{_WORKER} -Q default -n worker@%h -c 2",
-    "screen": f"{_WORKER} -Q screen -n screen@%h -c 1",
+    "screen": f"{_WORKER} -Q screen -n screen@%h -c 2",
     "media": f"{_WORKER} -Q media -n media@%h -c 1",
     "beat": "celery -A kilinda beat --loglevel INFO --pidfile= "
     "-S django_celery_beat.schedulers:DatabaseScheduler",

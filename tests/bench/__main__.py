@@ -16,7 +16,9 @@ from tests.bench import database
 def main() -> int:
     """Run the chosen groups of measurements against a database of their own."""
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("groups", nargs="*", help="http queue lanes live; all when none is named")
+    parser.add_argument(
+        "groups", nargs="*", help="http queue texts lanes live; all when none is named"
+    )
     chosen = parser.parse_args().groups
     with database.fresh() as url:
         os.environ["DATABASE_URL"] = url
@@ -30,12 +32,13 @@ def _run(chosen: list[str]) -> int:
     django.setup()
     from django.core.management import call_command
 
-    from tests.bench import http, lanes, live, queueing, report
+    from tests.bench import http, lanes, live, queueing, report, texts
 
     call_command("migrate", verbosity=0)
     groups = {
         "http": http.measure,
         "queue": queueing.measure,
+        "texts": texts.measure,
         "lanes": lanes.measure,
         "live": live.measure,
     }
@@ -47,4 +50,5 @@ def _run(chosen: list[str]) -> int:
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

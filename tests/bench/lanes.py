@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,76 +20,41 @@ from inference_worker.decoding.reading import read
 from inference_worker.looks import look_at
 from inference_worker.registry import sha256
 from inference_worker.runtime import Runtime
-from inference_worker.types import Content, Modality, Passage, Prepared, Window
+from inference_worker.types import Content, Modality, Prepared, Window
 from kilinda.partners.models import Organisation
 from tests.bench import queueing
 from tests.bench.report import Line, beside_floor
 
 SAMPLES = Path("kilinda/demo/samples")
-TEXTS, PICTURES, SOUNDS = 768, 96, 48
+PICTURES, SOUNDS = 96, 48
 LANE = AnalysisJob.Lane
-
-CALM = (
-    "the vote was counted this morning and people who came late were asked to wait in the hall "
-    "we will publish the results of every station on friday so that everybody can check them "
-    "our reporter spoke with the observers about how the ballots were brought to the county office"
-)
-ANGRY = (
-    "you are a stupid liar and your whole filthy family should leave this country before we make "
-    "you shut up you worthless idiot nobody wants thieves like you here"
-)
-PLAIN, HARSH = CALM.split(), ANGRY.split()
-HARSH_SHARE = 0.15
 
 
 def measure() -> list[Line]:
-    """Return text_lane_ratio, image_lane_ratio and audio_lane_ratio."""
+    """Return image_lane_ratio and audio_lane_ratio; see tests.bench.texts for texts."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     organisation, _ = Organisation.objects.get_or_create(name="Bench", slug="bench")
     queueing.empty()
-    texts = _texts()
-    screen, media = tasks.runtime(LANE.SCREEN), tasks.runtime(LANE.MEDIA)
+    media = tasks.runtime(LANE.MEDIA)
     picture = _stored(SAMPLES / "landscape.jpg", "image/jpeg", "image")
     sound = _stored(SAMPLES / "computer-voice-sw.ogg", "audio/ogg", "audio")
     return [
-        beside_floor(
-            "text_lane_ratio",
-            "texts/s",
-            lambda: _lane(screen, LANE.SCREEN, partial(queueing.fill, organisation, texts), TEXTS),
-            lambda: _flat_out(screen, [partial(Passage, text, "en") for text in texts]),
-            goal=">= 0.8",
-            rounds=7,
-        ),
         beside_floor(
             "image_lane_ratio",
             "pictures/s",
             lambda: _lane(
                 media, LANE.MEDIA, partial(_fill, organisation, picture, PICTURES), PICTURES
             ),
-            lambda: _flat_out(media, [partial(_read, picture)] * PICTURES),
+            lambda: flat_out(media, [partial(_read, picture)] * PICTURES),
             goal=">= 0.8",
         ),
         beside_floor(
             "audio_lane_ratio",
             "recordings/s",
             lambda: _lane(media, LANE.MEDIA, partial(_fill, organisation, sound, SOUNDS), SOUNDS),
-            lambda: _flat_out(media, [partial(_read, sound)] * SOUNDS),
+            lambda: flat_out(media, [partial(_read, sound)] * SOUNDS),
             goal=">= 0.8",
         ),
-    ]
-
-
-def _texts() -> list[str]:
-    """Return texts of tweet length: 25 tokens in the mean, 52 at the 95th percentile."""
-    chance = random.Random(7)
-    return [
-        " ".join(
-            chance.choices(
-                HARSH if chance.random() < HARSH_SHARE else PLAIN,
-                k=max(3, int(chance.gammavariate(3.2, 6.2))),
-            )
-        )
-        for _ in range(TEXTS)
     ]
 
 
@@ -101,15 +65,20 @@ def _lane(runtime: Runtime, lane: str, fill: Callable[[], None], count: int) -> 
     """Queue the items, drain the lane as a worker does, and return items a second."""
     fill()
     before = AnalysisResult.objects.count()
-    owner = tasks.owner_name(lane)
-    healthy = scoring.healthy_claimer(lane, owner)
     began = time.perf_counter()
-    with scoring.kept_leases(owner):
-        runtime.drain(scoring.QueueSource(healthy, may_claim=lambda: True))
+    drain(runtime, lane)
     spent = time.perf_counter() - began
     written = AnalysisResult.objects.count() - before
     assert written == count, f"{written} results for {count} jobs"
     return count / spent
+
+
+def drain(runtime: Runtime, lane: str) -> None:
+    """Work until the lane is empty."""
+    owner = tasks.owner_name(lane)
+    with scoring.kept_leases(owner):
+        healthy = scoring.healthy_claimer(lane, owner)
+        runtime.drain(scoring.QueueSource(healthy, may_claim=lambda: True))
 
 
 def _fill(organisation: Organisation, media: Media, count: int) -> None:
@@ -136,7 +105,7 @@ def _stored(path: Path, mime: str, modality: str) -> Media:
 # --- The floor -----------------------------------------------------------------------------------
 
 
-def _flat_out(runtime: Runtime, readers: Sequence[Callable[[], Content]]) -> float:
+def flat_out(runtime: Runtime, readers: Sequence[Callable[[], Content]]) -> float:
     """Decode two at a time without a sandbox, sort all windows by length, forward; items a second.
 
     No queue, no leases, no sandbox, no results: nothing but what the models cannot do without.

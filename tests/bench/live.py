@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -26,12 +27,13 @@ from kilinda.partners import keys
 from kilinda.partners.models import Member, Organisation, Role, User
 from kilinda.stack.home import free_port
 from kilinda.stack.processes import PROCESSES
-from tests.bench import queueing
+from tests.bench import queueing, texts
 from tests.bench.report import Line
 
 SHORT = "You are all thieves and liars, go away from our town."
-LOAD_PER_SECOND = 100
+BURST = 3000
 LOAD_SECONDS = 10
+TICK_SECONDS = 0.01
 PUSHES, WARM_UP = 20, 3
 
 
@@ -85,13 +87,14 @@ def _wait_until_ready(port: int) -> None:
 
 
 def _screening(organisation: Organisation) -> list[Line]:
-    """Queue short texts at a steady rate; latency is from the job's row to its result's row.
+    """Queue tweets at half the rate the lane can do; latency is from a job's row to its result's.
 
-    A second of the same load goes first and is not counted: connections open, caches fill.
+    The first burst is not counted: connections open, caches fill.
     """
-    _load(organisation, LOAD_PER_SECOND)
+    _capacity(organisation)
+    capacity = _capacity(organisation)
     queueing.empty()
-    _load(organisation, LOAD_PER_SECOND * LOAD_SECONDS)
+    _load(organisation, capacity / 2)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT extract(epoch FROM result.created_at - job.created_at) * 1000 "
@@ -100,20 +103,39 @@ def _screening(organisation: Organisation) -> list[Line]:
         spent = [float(row[0]) for row in cursor.fetchall()]
     cuts = quantiles(spent, n=100)
     floor = _one_forward_ms()
+    unit = f"ms at {capacity / 2:.0f}/s, half load"
     return [
-        Line("screening_p50_ms", cuts[49], f"ms at {LOAD_PER_SECOND}/s", floor),
-        Line("screening_p99_ms", cuts[98], f"ms at {LOAD_PER_SECOND}/s", floor, goal="< 100"),
+        Line("screening_capacity", capacity, "texts/s, whole stack"),
+        Line("screening_p50_ms", cuts[49], unit, floor),
+        Line("screening_p99_ms", cuts[98], unit, floor, goal="< 100"),
     ]
 
 
-def _load(organisation: Organisation, count: int) -> None:
+def _capacity(organisation: Organisation) -> float:
+    """Return how many texts a second the running stack judges when all lie ready."""
+    queueing.empty()
+    queueing.fill(organisation, _tweets(BURST))
     began = time.monotonic()
-    for number in range(count):
-        while time.monotonic() < began + number / LOAD_PER_SECOND:
-            time.sleep(0.001)
-        queueing.fill(organisation, [SHORT])
+    doorbell.ring("screen")
+    _wait_for_results(BURST)
+    return BURST / (time.monotonic() - began)
+
+
+def _load(organisation: Organisation, per_second: float) -> None:
+    """Queue texts evenly, those of TICK_SECONDS in one statement: the lane needs the cores."""
+    tweets = _tweets(round(per_second * LOAD_SECONDS))
+    began, sent = time.monotonic(), 0
+    while sent < len(tweets):
+        time.sleep(TICK_SECONDS)
+        due = min(len(tweets), round((time.monotonic() - began) * per_second))
+        queueing.fill(organisation, tweets[sent:due])
         doorbell.ring("screen")
-    _wait_for_results(count)
+        sent = due
+    _wait_for_results(len(tweets))
+
+
+def _tweets(count: int) -> list[str]:
+    return list(islice(cycle(texts.made_texts()), count))
 
 
 def _wait_for_results(count: int) -> None:
