@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from detection.models import RiskLevel
+from detection.reliability import Reliability, shortfall, stated
 from inference_worker.looks import Judged, Sense
 from inference_worker.types import Abstention, Observation, Score
 
@@ -55,6 +56,8 @@ class Rules:
     levels: Mapping[tuple[str, str], Levels]
     """Keyed by content type and score kind."""
     review_when_not_judged: bool
+    review_when_unmeasured: bool = True
+    """Whether a person looks at content with a score that was not measured for its like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,11 @@ class Outcome:
     scores: Mapping[Sense, float | None]
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = field(default=())
-    """Why this risk level, one sentence each."""
+    """Why this risk level and why a person must look, one sentence each."""
+    reliability: Mapping[Sense, Reliability] = field(default_factory=dict)
+    """Of the score of each sense that has one."""
+    is_unmeasured: bool = False
+    """Whether a score was not measured for content like this, or no better than guessing."""
 
 
 _CLAIMS = {
@@ -85,8 +92,9 @@ wrote a text says nothing about its harm, and copied pixels need a person to jud
 
 def fuse(content_type: str, judged: Sequence[Judged], rules: Rules) -> Outcome:
     """Return what the policy makes of the judgements on one piece of content."""
-    scores = {sense: _highest(judged, sense) for sense in Sense}
-    known = {kind: percent for kind, percent in scores.items() if percent is not None}
+    deciding = {sense: score for sense in Sense if (score := _highest(judged, sense))}
+    known = {sense: percent(score.probability) for sense, score in deciding.items()}
+    shortfalls = {s: why for s, score in deciding.items() if (why := shortfall(score))}
     levels = {kind: rules.levels[content_type, kind].of(percent) for kind, percent in known.items()}
     findings = tuple(_findings(judged, content_type, rules))
     lowest = max(levels.values(), key=LEVELS.index) if levels else _unjudged(rules)
@@ -94,13 +102,16 @@ def fuse(content_type: str, judged: Sequence[Judged], rules: Rules) -> Outcome:
     return Outcome(
         overall_confidence=max(known.values(), default=None),
         risk_level=LEVELS[max(map(_rank, raising), default=LEVELS.index(lowest))],
-        scores=scores,
+        scores={sense: known.get(sense) for sense in Sense},
         findings=findings,
         reasons=(
             *(_reason(kind, known[kind], level, rules) for kind, level in levels.items()),
             *(() if levels else (_unjudged_reason(rules),)),
             *(f"{each['message']} That alone is {each['severity']}." for each in raising),
+            *(_unmeasured_reason(sense, why, rules) for sense, why in shortfalls.items()),
         ),
+        reliability={sense: stated(score) for sense, score in deciding.items()},
+        is_unmeasured=bool(shortfalls),
     )
 
 
@@ -117,6 +128,11 @@ def _unjudged_reason(rules: Rules) -> str:
     return f"No detector could judge this; policy version {rules.version} {asks}."
 
 
+def _unmeasured_reason(sense: Sense, why: str, rules: Rules) -> str:
+    asks = "asks for a person" if rules.review_when_unmeasured else "lets it pass"
+    return f"The {sense} score {why}; policy version {rules.version} {asks}."
+
+
 def _rank(finding: Finding) -> int:
     """Return the place of a finding's severity among the risk levels; -1 for info."""
     return LEVELS.index(RiskLevel(finding["severity"])) if finding["severity"] != "info" else -1
@@ -127,15 +143,15 @@ def percent(probability: float) -> float:
     return round(100 * probability, 2)
 
 
-def _highest(judged: Sequence[Judged], sense: Sense) -> float | None:
+def _highest(judged: Sequence[Judged], sense: Sense) -> Score | None:
     found = [
-        percent(each.judgement.probability)
+        each.judgement
         for each in judged
         if each.sense == sense
         and isinstance(each.judgement, Score)
         and each.judgement.label not in FINDINGS_ONLY
     ]
-    return max(found, default=None)
+    return max(found, key=lambda score: score.probability, default=None)
 
 
 def _findings(judged: Sequence[Judged], content_type: str, rules: Rules) -> Iterator[Finding]:
@@ -170,7 +186,7 @@ def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
         detector=f"{score.detector}@{score.version}",
         score=shown,
         segment=[round(worst.start, 3), round(worst.end, 3)] if worst else None,
-        details={},
+        details={"reliability": stated(score)},
     )
 
 

@@ -228,6 +228,12 @@ class Policy(models.Model):
     review_when_not_judged = models.BooleanField(
         default=True, help_text="A person looks when no detector could judge the content."
     )
+    review_when_unmeasured = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="A person looks when a score was not measured for this language or condition, "
+        "or was measured no better than guessing.",
+    )
     audit_rate_percent = models.DecimalField(
         **PERCENT,
         default=Decimal("2.00"),
@@ -318,6 +324,11 @@ class AnalysisResult(models.Model):
     audio_score = models.DecimalField(**PERCENT, null=True)
     visual_score = models.DecimalField(**PERCENT, null=True)
     text_score = models.DecimalField(**PERCENT, null=True)
+    reliability = models.JSONField(
+        default=dict,
+        db_default={},
+        help_text="How reliable each score was measured to be: grade, groups and figures.",
+    )
     findings = models.JSONField(
         default=list, help_text="What was found, each with code, severity and message."
     )
@@ -372,6 +383,11 @@ class DetectorScore(models.Model):
         null=True, help_text="Calibrated, 0 to 1; empty when not judged."
     )
     raw = models.FloatField(null=True, help_text="The model's logit before calibration.")
+    reliability = models.JSONField(
+        default=dict,
+        db_default={},
+        help_text="How reliable the score was measured to be; empty when not judged.",
+    )
     segments = models.JSONField(default=list)
     evidence = models.JSONField(
         default=dict, db_default={}, help_text="What the score rests on, found when somebody looks."

@@ -33,6 +33,7 @@ def rules_of(policy: Policy) -> Rules:
     return Rules(
         version=policy.version,
         review_when_not_judged=policy.review_when_not_judged,
+        review_when_unmeasured=policy.review_when_unmeasured,
         levels={
             (threshold.content_type, threshold.score): Levels(
                 medium=float(threshold.medium_from),
@@ -53,6 +54,7 @@ def draft_from(*, policy: Policy, actor: User) -> Policy:
         note=f"Copy of version {policy.version}",
         review_from=policy.review_from,
         review_when_not_judged=policy.review_when_not_judged,
+        review_when_unmeasured=policy.review_when_unmeasured,
         audit_rate_percent=policy.audit_rate_percent,
         created_by=actor,
     )

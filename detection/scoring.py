@@ -36,6 +36,7 @@ from detection.models import (
     Submission,
 )
 from detection.queue import ClaimedJob
+from detection.reliability import stated
 from detection.signals import Completed, analysis_completed
 from detection.writing import EventRow, ResultRow, ScoreRow, write
 from inference_worker.looks import Judged, Sense
@@ -247,6 +248,7 @@ def _completed(job: ClaimedJob, outcome: Outcome, policy: Policy) -> Completed:
         priority=job.priority,
         risk_level=outcome.risk_level,
         overall_confidence=outcome.overall_confidence,
+        is_unmeasured=outcome.is_unmeasured,
         policy=policy,
     )
 
@@ -267,6 +269,7 @@ def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: Completed) -> Res
         audio_score=outcome.scores[Sense.AUDIO],
         visual_score=outcome.scores[Sense.VISUAL],
         text_score=outcome.scores[Sense.TEXT],
+        reliability={sense.value: each for sense, each in outcome.reliability.items()},
         findings=outcome.findings,
         metadata={
             **each.facts,
@@ -292,6 +295,7 @@ def _score(sense: Sense, said: Score | Abstention) -> ScoreRow:
         label=said.label,
         probability=None,
         raw=None,
+        reliability={},
         segments=[],
         abstention_code="",
         abstention_reason="",
@@ -299,7 +303,7 @@ def _score(sense: Sense, said: Score | Abstention) -> ScoreRow:
     if isinstance(said, Abstention):
         row |= {"abstention_code": said.code, "abstention_reason": said.reason}
     else:
-        row |= {"probability": said.probability, "raw": said.raw}
+        row |= {"probability": said.probability, "raw": said.raw, "reliability": stated(said)}
         row["segments"] = [_segment(segment) for segment in said.segments]
     return row
 

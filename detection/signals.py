@@ -31,5 +31,7 @@ class Completed:
     risk_level: RiskLevel
     overall_confidence: float | None
     """Percent; None when nothing could be judged."""
+    is_unmeasured: bool
+    """Whether a score was not measured for content like this, or no better than guessing."""
     policy: Policy
     """The version that made the risk level."""

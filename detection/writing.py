@@ -7,7 +7,7 @@ time as the forward pass itself. Whatever has a default in the database is left 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from django.db import connection
@@ -22,6 +22,7 @@ class ScoreRow(TypedDict):
     label: str
     probability: float | None
     raw: float | None
+    reliability: Mapping[str, Any]
     segments: list[dict[str, float]]
     abstention_code: str
     abstention_reason: str
@@ -47,6 +48,7 @@ class ResultRow(TypedDict):
     audio_score: float | None
     visual_score: float | None
     text_score: float | None
+    reliability: Mapping[str, Any]
     findings: Sequence[Any]
     metadata: dict[str, Any]
     policy: int
@@ -58,25 +60,25 @@ _WRITE = """
 WITH judged AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS judged (
         id uuid, job uuid, content_type text, overall_confidence numeric, risk_level text,
-        audio_score numeric, visual_score numeric, text_score numeric,
+        audio_score numeric, visual_score numeric, text_score numeric, reliability jsonb,
         findings jsonb, metadata jsonb, policy bigint, scores jsonb, event jsonb
     )
 ), result AS (
     INSERT INTO analysis_results (
         id, job_id, content_type, overall_confidence, risk_level, audio_score, visual_score,
-        text_score, findings, metadata, policy_id
+        text_score, reliability, findings, metadata, policy_id
     )
     SELECT id, job, content_type, overall_confidence, risk_level, audio_score, visual_score,
-        text_score, findings, metadata, policy
+        text_score, reliability, findings, metadata, policy
     FROM judged
 ), score AS (
     INSERT INTO detection_detectorscore (
-        result_id, kind, detector, version, label, probability, raw, segments,
+        result_id, kind, detector, version, label, probability, raw, reliability, segments,
         abstention_code, abstention_reason
     )
     SELECT judged.id, row.* FROM judged, jsonb_to_recordset(judged.scores) AS row (
         kind text, detector text, version text, label text, probability float8, raw float8,
-        segments jsonb, abstention_code text, abstention_reason text
+        reliability jsonb, segments jsonb, abstention_code text, abstention_reason text
     )
 )
 INSERT INTO partners_event (organisation_id, type, subject_id, payload)

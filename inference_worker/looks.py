@@ -13,6 +13,7 @@ import numpy.typing as npt
 from inference_worker.found_text import in_time, kept, over_time, passage_of
 from inference_worker.provenance import observe
 from inference_worker.registry import Registry
+from inference_worker.reliability import GROUPS, weakest
 from inference_worker.types import (
     Abstention,
     Content,
@@ -201,9 +202,20 @@ def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> 
                 Segment(at, until, judged.probability)
                 for (at, judged), until in zip(scored, ends, strict=True)
             ),
-            notes={"frames_judged": len(scored), "frames_seen": len(looked)},
+            reliability=weakest(judged.reliability for _, judged in scored),
+            notes={
+                "frames_judged": len(scored),
+                "frames_seen": len(looked),
+                GROUPS: sorted({group for _, judged in scored for group in _groups(judged)}),
+            },
         ),
     )
+
+
+def _groups(score: Score) -> Sequence[str]:
+    """Return the groups of content its detector took a frame to belong to."""
+    groups: Sequence[str] = score.notes.get(GROUPS, ())
+    return groups
 
 
 def facts_of(content: Content, heard: FoundText | None = None) -> dict[str, Any]:

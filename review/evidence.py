@@ -12,6 +12,7 @@ from detection.evidence import is_missing
 from detection.fusion import Levels
 from detection.models import AnalysisResult, ContentType, DetectorScore, RiskLevel, ScoreKind
 from detection.policies import rules_of
+from review.reliance import Reliance, arranged
 
 
 class SegmentRow(TypedDict):
@@ -47,6 +48,8 @@ class Bar:
     percent: float | None
     level: str
     marks: tuple[float, ...]
+    reliance: Reliance | None = None
+    """How reliable the score was measured to be; None where there is no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,14 @@ def gather(result: AnalysisResult) -> Evidence:
         for score in result.scores.all()
     )
     bars = tuple(
-        (kind, _bar(getattr(result, _FIELD[kind]), levels.get((result.content_type, kind))))
+        (
+            kind,
+            _bar(
+                getattr(result, _FIELD[kind]),
+                levels.get((result.content_type, kind)),
+                result.reliability.get(kind, {}),
+            ),
+        )
         for kind in ScoreKind
         if (result.content_type, kind) in levels and _is_due(result, kind)
     )
@@ -161,14 +171,15 @@ def _is_due(result: AnalysisResult, kind: ScoreKind) -> bool:
 def _opinion(score: DetectorScore, levels: Levels | None) -> Opinion:
     percent = None if score.probability is None else fusion.percent(score.probability)
     parts = tuple(_part(segment, levels) for segment in score.segments)
-    return Opinion(score, _bar(percent, levels), parts)
+    return Opinion(score, _bar(percent, levels, score.reliability), parts)
 
 
-def _bar(percent: Any, levels: Levels | None) -> Bar:
+def _bar(percent: Any, levels: Levels | None, reliability: Mapping[str, Any]) -> Bar:
     marks = (levels.medium, levels.high, levels.critical) if levels else ()
     if percent is None:
         return Bar(None, "", marks)
-    return Bar(float(percent), _level(float(percent), levels), marks)
+    level = _level(float(percent), levels)
+    return Bar(float(percent), level, marks, arranged(reliability))
 
 
 def _part(segment: SegmentRow, levels: Levels | None) -> Part:

@@ -38,6 +38,8 @@ def route(result: Completed, policy: Policy, draw: float) -> Route | None:
         return Route(ReviewItem.Reason.NOT_JUDGED)
     if _RISE[result.risk_level] >= _RISE[policy.review_from]:
         return Route(ReviewItem.Reason.RISK)
+    if result.is_unmeasured and policy.review_when_unmeasured:
+        return Route(ReviewItem.Reason.UNMEASURED)
     chance = float(policy.audit_rate_percent) / 100
     if draw < chance:
         return Route(ReviewItem.Reason.AUDIT, chance)
@@ -60,6 +62,14 @@ def open_items(*, results: Sequence[Completed], **_: Any) -> None:
         broadcast.announce(open_together(items))
 
 
+def _priority(result: Completed, found: Route) -> int:
+    """Return the order in the queue; what is low but unmeasured must not hide what is risky."""
+    asked = result.priority
+    if found.reason == ReviewItem.Reason.UNMEASURED and asked == Priority.NORMAL:
+        asked = Priority.LOW
+    return min(asked, _PRIORITY[result.risk_level])
+
+
 def _item(result: Completed, found: Route) -> ReviewItem:
     return ReviewItem(
         job_id=result.job_id,
@@ -67,6 +77,6 @@ def _item(result: Completed, found: Route) -> ReviewItem:
         organisation_id=result.organisation_id,
         reason=found.reason,
         sampling_probability=found.sampling_probability,
-        priority=int(min(result.priority, _PRIORITY[result.risk_level])),
+        priority=int(_priority(result, found)),
         severity=result.overall_confidence or 0.0,
     )

@@ -341,5 +341,8 @@ def completed(result: AnalysisResult) -> Completed:
         priority=result.job.priority,
         risk_level=RiskLevel(result.risk_level),
         overall_confidence=None if confidence is None else float(confidence),
+        is_unmeasured=any(
+            each["grade"] in {"unmeasured", "unproven"} for each in result.reliability.values()
+        ),
         policy=result.policy,
     )

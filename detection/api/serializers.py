@@ -24,6 +24,7 @@ from detection.models import (
     RiskLevel,
     Submission,
 )
+from inference_worker.reliability import Grade
 from kilinda.partners.models import Event
 
 MAX_METADATA_BYTES = 16_384
@@ -341,6 +342,36 @@ class VerdictOutput(serializers.Serializer[Any]):
         return True
 
 
+class ReliabilityOutput(serializers.Serializer[Any]):
+    """How well a score was measured to rank content of its kind that the model had never seen."""
+
+    grade = serializers.ChoiceField(
+        [each.value for each in Grade],
+        help_text="unmeasured: not measured on content like this; unproven: measured, but not "
+        "shown to be better than guessing; weak, fair or strong: by the AUC.",
+    )
+    groups = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What was measured: all, language:TAG or condition:NAME. Of an unmeasured "
+        "score, what was not.",
+    )
+    auc = serializers.FloatField(
+        allow_null=True,
+        help_text="Chance that content of the label scores higher than content without it.",
+    )
+    low = serializers.FloatField(allow_null=True, help_text="Of the 95 % interval of auc.")
+    high = serializers.FloatField(allow_null=True, help_text="Of the 95 % interval of auc.")
+    n = serializers.IntegerField(allow_null=True, help_text="Items it was measured on.")
+
+
+class ReliabilitiesOutput(serializers.Serializer[Any]):
+    """The reliability of each score; null where there is no score."""
+
+    audio = ReliabilityOutput(allow_null=True)
+    visual = ReliabilityOutput(allow_null=True)
+    text = ReliabilityOutput(allow_null=True)
+
+
 class ResultOutput(serializers.Serializer[AnalysisResult]):
     """What the models found. A score nobody could give is null, and a finding says why."""
 
@@ -349,10 +380,16 @@ class ResultOutput(serializers.Serializer[AnalysisResult]):
     audio_score = serializers.FloatField(allow_null=True)
     visual_score = serializers.FloatField(allow_null=True)
     text_score = serializers.FloatField(allow_null=True)
+    reliability = serializers.SerializerMethodField()
     findings = serializers.ListField(child=serializers.DictField())
     metadata = MetadataField()
     review = serializers.ChoiceField(AnalysisResult.Review.choices)
     verdict = serializers.SerializerMethodField()
+
+    @extend_schema_field(ReliabilitiesOutput)
+    def get_reliability(self, result: AnalysisResult) -> Any:
+        """Return how reliable each score is; results from before it was kept have none."""
+        return {kind: result.reliability.get(kind) for kind in ("audio", "visual", "text")}
 
     @extend_schema_field(VerdictOutput(allow_null=True))
     def get_verdict(self, result: AnalysisResult) -> Any:

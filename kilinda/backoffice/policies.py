@@ -84,6 +84,7 @@ class PolicyPage(Page):
         "note",
         ("review_from", "audit_rate_percent"),
         "review_when_not_judged",
+        "review_when_unmeasured",
         ("created_by", "created_at", "activated_at"),
     )
     readonly_fields = ("version", "state", "created_by", "created_at", "activated_at")

@@ -5,7 +5,8 @@ import pytest
 from detection.fusion import Levels, Rules, fuse
 from detection.models import RiskLevel
 from inference_worker.looks import Judged, Sense
-from inference_worker.types import Abstention, Observation, Score, Segment
+from inference_worker.types import Abstention, Observation, Reliability, Score, Segment
+from tests.inference_worker.toys import MEASURED
 
 RULES = Rules(
     version=7,
@@ -19,6 +20,7 @@ RULES = Rules(
 
 
 def score(probability: float, sense: Sense = Sense.TEXT, **more: object) -> Judged:
+    more = {"reliability": MEASURED, **more}
     return Judged(sense, Score("toy", "1", "abuse", probability, 0.0, **more))  # type: ignore[arg-type]
 
 
@@ -118,3 +120,73 @@ def test_an_observation_counts_when_no_detector_could_judge() -> None:
     seen = Observation("c2pa", "1", "declared_ai", "high", "It says so.")
     outcome = fuse("video", [refused(Sense.VISUAL), Judged(Sense.VISUAL, seen)], RULES)
     assert (outcome.overall_confidence, outcome.risk_level) == (None, RiskLevel.HIGH)
+
+
+SWAHILI = Reliability("language:sw", auc=0.56, low=0.41, high=0.71, n=61)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (
+            {"reliability": None},
+            "The text score was not measured on content like this; policy version 7 asks for a "
+            "person.",
+        ),
+        (
+            {"reliability": None, "notes": {"groups": ["language:so", "condition:short"]}},
+            "The text score was not measured on content like this (Somali, “short” content); "
+            "policy version 7 asks for a person.",
+        ),
+        (
+            {"reliability": SWAHILI},
+            "The text score was measured no better than guessing on Swahili; policy version 7 asks "
+            "for a person.",
+        ),
+    ],
+)
+def test_a_score_that_cannot_be_relied_on_asks_for_a_person_and_says_why(
+    more: dict, reason: str
+) -> None:
+    outcome = fuse("text", [score(0.1, **more)], RULES)
+    assert (outcome.is_unmeasured, outcome.reasons[-1]) == (True, reason)
+    assert outcome.risk_level == RiskLevel.LOW  # not known to be good is not known to be bad
+
+
+def test_a_policy_may_let_unmeasured_scores_pass() -> None:
+    lenient = Rules(7, RULES.levels, True, review_when_unmeasured=False)
+    outcome = fuse("text", [score(0.1, reliability=None)], lenient)
+    assert outcome.reasons[-1].endswith("policy version 7 lets it pass.")
+
+
+def test_each_score_says_how_reliable_it_is() -> None:
+    outcome = fuse(
+        "video",
+        [score(0.55, Sense.VISUAL), score(0.9, Sense.AUDIO, reliability=SWAHILI)],
+        RULES,
+    )
+    visual, audio = outcome.reliability[Sense.VISUAL], outcome.reliability[Sense.AUDIO]
+    assert (visual["grade"], visual["auc"], visual["n"]) == ("strong", 0.9, 400)
+    assert audio == {
+        "grade": "unproven",
+        "groups": ["language:sw"],
+        "auc": 0.56,
+        "low": 0.41,
+        "high": 0.71,
+        "n": 61,
+    }
+    assert Sense.TEXT not in outcome.reliability
+    assert [f["details"]["reliability"]["grade"] for f in outcome.findings] == [
+        "strong",
+        "unproven",
+    ]
+
+
+def test_only_the_score_that_counts_is_asked_how_reliable_it_is() -> None:
+    outcome = fuse("text", [score(0.7), score(0.3, reliability=None)], RULES)
+    assert not outcome.is_unmeasured
+
+
+def test_a_finding_of_its_own_asks_nobody_when_it_is_unmeasured() -> None:
+    outcome = fuse("text", [score(0.1), labelled("machine_text", 0.97, Sense.TEXT, 0.95)], RULES)
+    assert not outcome.is_unmeasured

@@ -24,6 +24,7 @@ def test_a_draft_is_a_copy_and_changes_nothing_until_it_is_activated() -> None:
     first, rules = policies.active()
     draft = policies.draft_from(policy=first, actor=UserFactory())
     draft.thresholds.update(medium_from=10)
+    Policy.objects.filter(pk=draft.pk).update(review_when_unmeasured=False)
     assert draft.version == 2
     assert policies.active()[1] == rules
 
@@ -71,3 +72,12 @@ def test_the_database_refuses_levels_that_do_not_rise() -> None:
     threshold.high_from = threshold.medium_from - 1
     with pytest.raises(IntegrityError), transaction.atomic():
         threshold.save()
+
+
+def test_a_version_says_whether_unmeasured_scores_ask_for_a_person() -> None:
+    first, rules = policies.active()
+    assert rules.review_when_unmeasured
+    Policy.objects.filter(pk=first.pk).update(review_when_unmeasured=False)
+    first.refresh_from_db()
+    draft = policies.draft_from(policy=first, actor=UserFactory())
+    assert not policies.rules_of(draft).review_when_unmeasured

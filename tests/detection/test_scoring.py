@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,14 +24,15 @@ from review.models import ReviewItem
 from tests import factories
 from tests.detection.runtimes import end
 from tests.factories import JobFactory
-from tests.inference_worker.toys import WordCounter, registry
+from tests.inference_worker.toys import MEASURED, WordCounter, registry
 
 Lane = AnalysisJob.Lane
 
 pytestmark = pytest.mark.django_db
 
 SURE = Score("toy", "1", "abuse", 0.97, 3.5, (Segment(0, 5, 0.97),))
-FINE = Score("toy", "1", "abuse", 0.01, -4.6)
+FINE = Score("toy", "1", "abuse", 0.01, -4.6, reliability=MEASURED)
+UNMEASURED = replace(FINE, reliability=None, notes={"groups": ["language:so"]})
 UNSURE = Abstention("toy", "1", "abuse", "too_short", "There is no word.")
 
 
@@ -99,6 +101,17 @@ def test_a_low_score_asks_no_person() -> None:
     (job,) = claimed()
     record(analysed(job, FINE))
     assert written() == NOTHING | {"AnalysisResult": 1, "DetectorScore": 1, "Event": 1}
+
+
+def test_a_low_score_that_was_never_measured_asks_a_person_and_is_stored_as_such() -> None:
+    (job,) = claimed()
+    (result,) = record(analysed(job, UNMEASURED))
+    stored = AnalysisResult.objects.get(pk=result.result_id)
+    unmeasured = {"grade": "unmeasured", "groups": ["language:so"], "n": None}
+    assert unmeasured.items() <= stored.reliability["text"].items()
+    assert stored.scores.get().reliability == stored.reliability["text"]
+    assert "(Somali); policy version 1 asks for a person." in stored.metadata["reasons"][-1]
+    assert ReviewItem.objects.get().reason == ReviewItem.Reason.UNMEASURED
 
 
 def test_what_no_detector_could_judge_is_null_with_the_reason_and_goes_to_a_person() -> None:

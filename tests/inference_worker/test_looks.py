@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from inference_worker.types import (
     Picture,
     Prepared,
     Recording,
+    Reliability,
     Score,
 )
 from tests.inference_worker.toys import WordCounter
@@ -52,7 +55,25 @@ def test_frames_nobody_could_judge_are_left_out_but_counted() -> None:
     (judged,) = add_up(footage(frames=3, sound=True), seen(None, 0.8, None))
     assert isinstance(judged.judgement, Score)
     assert judged.judgement.probability == pytest.approx(0.8)
-    assert judged.judgement.notes == {"frames_judged": 1, "frames_seen": 3}
+    assert judged.judgement.notes == {"frames_judged": 1, "frames_seen": 3, "groups": []}
+
+
+def test_a_video_is_as_reliably_judged_as_its_least_reliable_frame() -> None:
+    good, poor = (Reliability("condition:x", auc, auc, auc, 100) for auc in (0.9, 0.6))
+
+    def video(*each: Reliability | None) -> Score:
+        looked = [
+            (look, replace(said, reliability=one, notes={"groups": [f"condition:{place}"]}))
+            for place, ((look, said), one) in enumerate(zip(seen(0.1, 0.2), each, strict=True))
+            if isinstance(said, Score)
+        ]
+        (judged,) = add_up(footage(frames=2, sound=True), looked)
+        assert isinstance(judged.judgement, Score)
+        return judged.judgement
+
+    assert video(good, poor).reliability == poor
+    assert video(good, None).reliability is None
+    assert video(good, poor).notes["groups"] == ["condition:0", "condition:1"]
 
 
 def test_a_video_none_of_whose_frames_can_be_judged_is_not_judged() -> None:

@@ -17,10 +17,13 @@ from inference_worker.types import (
     Modality,
     Passage,
     Prepared,
+    Reliability,
     Score,
     Segment,
     Window,
 )
+
+MEASURED = Reliability("all", auc=0.9, low=0.87, high=0.93, n=400)
 
 
 @dataclass
@@ -34,6 +37,7 @@ class WordCounter:
     batches: list[list[int]] = field(default_factory=list)
     poison: str = "poison"
     gate: threading.Event | None = None
+    reliability: Reliability | None = MEASURED
 
     def prepare(self, content: Passage) -> Prepared | Abstention:
         words = content.text.split()
@@ -69,6 +73,7 @@ class WordCounter:
                 Segment(window.start, window.end, chance)
                 for window, chance in zip(prepared.windows, chances, strict=True)
             ),
+            reliability=self.reliability,
         )
 
     def warm_up(self) -> None:

@@ -264,6 +264,9 @@ def test_a_policy_is_copied_edited_and_activated(office):
     response = office.post(change(draft), policy_form(draft, medium_from="40"), follow=True)
     assert response.status_code == 200
     assert draft.thresholds.filter(medium_from=40).count() == draft.thresholds.count()
+    assert "review_when_unmeasured" in office.get(change(draft)).text
+    draft.refresh_from_db()
+    assert not draft.review_when_unmeasured  # the box was not ticked
     assert act(office, draft, "activate") == f"Version {draft.version} is active now."
     first.refresh_from_db()
     assert first.state == Policy.State.RETIRED

@@ -35,7 +35,11 @@ def test_every_call_of_the_contract_is_described(schema):
 
 
 def test_what_is_answered_is_what_the_document_says(partner, schema):
-    result = factories.ResultFactory(job__submission__organisation=partner.organisation)
+    unmeasured = {"grade": "unmeasured", "groups": [], "auc": None, "low": None, "high": None}
+    result = factories.ResultFactory(
+        job__submission__organisation=partner.organisation,
+        reliability={"text": {**unmeasured, "n": None}},
+    )
     path = partner.submit({"text": "x"}).json()["status_url"]
     answers = {
         "SubmissionOutput": [path, f"/api/v1/submissions/{result.job.submission_id}"],

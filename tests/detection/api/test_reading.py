@@ -34,6 +34,16 @@ def test_a_finished_submission_shows_scores_as_numbers_and_no_open_verdict(partn
     assert (shown["review"], shown["verdict"]) == ("none", None)
 
 
+def test_each_score_says_how_reliable_it_was_measured_to_be(partner):
+    sure = {"grade": "fair", "groups": ["language:en"], "auc": 0.77, "low": 0.73, "high": 0.8}
+    result = factories.ResultFactory(
+        job__submission__organisation=partner.organisation,
+        reliability={"text": {**sure, "n": 1500}},
+    )
+    shown = partner.get(f"{LIST}/{result.job.submission_id}").json()["result"]
+    assert shown["reliability"] == {"audio": None, "visual": None, "text": {**sure, "n": 1500}}
+
+
 def test_a_verdict_is_shown_once_it_is_final_and_announced_once(partner):
     result = factories.ResultFactory(job__submission__organisation=partner.organisation)
     at = datetime(2026, 5, 1, 12, tzinfo=UTC)

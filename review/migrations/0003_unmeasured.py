@@ -1,0 +1,18 @@
+"""Items may be opened because a score was not measured."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('review', '0002_claims_and_escalation'),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name='reviewitem',
+            name='reason',
+            field=models.CharField(choices=[('risk', 'Risk level asks for a person'), ('not_judged', 'No detector could judge it'), ('unmeasured', 'A score was not measured on content like this'), ('audit', 'Random check of cleared content')], max_length=12),
+        ),
+    ]
