@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,9 @@ from detection.models import Media
 from inference_worker.decoding.sniff import HEAD_BYTES
 
 log = structlog.get_logger(__name__)
+
+ABANDONED_AFTER_SECONDS = 24 * 3600
+"""No upload and no fetch takes so long without a byte."""
 
 
 class Incoming:
@@ -105,6 +109,25 @@ def _folder() -> Path | None:
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def forget_abandoned() -> int:
+    """Delete what killed processes left of uploads long ago; return how many files."""
+    folder = local_path("incoming")
+    if folder is None or not folder.exists():
+        return 0
+    oldest = time.time() - ABANDONED_AFTER_SECONDS
+    return sum(_forget_older(path, oldest) for path in folder.iterdir())
+
+
+def _forget_older(path: Path, oldest: float) -> bool:
+    try:
+        if path.stat().st_mtime >= oldest:
+            return False
+        path.unlink()
+    except FileNotFoundError:  # kept or closed in this moment
+        return False
+    return True
 
 
 def local_path(name: str) -> Path | None:

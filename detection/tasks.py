@@ -18,7 +18,7 @@ from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init, worker_shutting_down
 from django.conf import settings
 
-from detection import doorbell, evidence, queue, scoring
+from detection import blobs, doorbell, evidence, queue, scoring
 from detection.arrivals import attach_fetched
 from detection.errors import FetchError, FetchRefused
 from detection.fetching import fetch
@@ -186,6 +186,8 @@ def sweep() -> None:
         log.warning("jobs of lost workers", requeued=swept.requeued, dead=swept.dead)
     for lane in swept.lanes:
         doorbell.ring_at_once(lane)
+    if abandoned := blobs.forget_abandoned():
+        log.info("remains of uploads deleted", files=abandoned)
 
 
 @shared_task

@@ -29,8 +29,13 @@ PROCESSES = {
 
 
 def services(port: int) -> list[Service]:
-    """Return the processes in the order of their start."""
-    problems = {"web": partial(problem, f"http://127.0.0.1:{port}/health/ready")}
+    """Return the processes in the order of their start. Workers are ready when their models are."""
+    health = f"http://127.0.0.1:{port}/health"
+    problems = {
+        "web": partial(problem, f"{health}/ready"),
+        "screen": partial(problem, health),
+        "media": partial(problem, health),
+    }
     return [
         Service(
             name=name,
@@ -43,11 +48,12 @@ def services(port: int) -> list[Service]:
 
 
 def problem(url: str) -> str:
-    """Return nothing once the health page answers 200, else which of its checks fail."""
+    """Return nothing once every check of the health page holds, else which of them fail."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(url, timeout=PROBE_TIMEOUT_SECONDS):
-            return ""
+        with direct.open(url, timeout=PROBE_TIMEOUT_SECONDS) as answer:
+            failed = failed_checks(answer.read())
+            return f"{url} says: {failed}" if failed else ""
     except urllib.error.HTTPError as answer:
         return f"{url} answers {answer.code}: {failed_checks(answer.read())}"
     except OSError:
@@ -55,8 +61,9 @@ def problem(url: str) -> str:
 
 
 def failed_checks(body: bytes) -> str:
-    """Return the names of the failed checks, or the body itself where it names none."""
+    """Return the names of the failed checks, or the body itself where it has no list of them."""
     try:
-        return "failing " + ", ".join(json.loads(body)["failed"])
+        failed = ", ".join(json.loads(body)["failed"])
+        return f"failing {failed}" if failed else ""
     except (ValueError, KeyError, TypeError):
         return body.decode(errors="replace")[:200]
