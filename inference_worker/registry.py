@@ -66,6 +66,13 @@ class ModelFolder:
     """File name to its sha256, for every file but kilinda.json."""
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
     """Measured reliability by group of content; a group that is missing was not measured."""
+    positive: tuple[str, ...] = ()
+    """The labels that claim the task, where it has several kinds; else the one named like it."""
+
+    def __post_init__(self) -> None:
+        """A task of one kind is its own label."""
+        if not self.positive:
+            object.__setattr__(self, "positive", (self.task,))
 
     @classmethod
     def load(cls, path: Path) -> ModelFolder:
@@ -97,6 +104,7 @@ class ModelFolder:
             training=dict(stated["training"]),
             files=dict(stated["files"]),
             reliability=_reliability(stated),
+            positive=tuple(stated.get("positive", ())),
         )
 
     def __str__(self) -> str:

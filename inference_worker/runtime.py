@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import DecoderLost, Undecodable
@@ -81,18 +80,20 @@ class Item(Generic[J]):
     job: J
     content: Content
     looks: list[Look]
-    logits: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    logits: list[list[Any]] = field(default_factory=list)
+    """By look, one row a window: what forward() said of it."""
     missing: int = 0
 
     def __post_init__(self) -> None:
-        """Make room for one logit a window."""
-        self.logits = [np.zeros(look.window_count, np.float32) for look in self.looks]
+        """Make room for one row a window."""
+        self.logits = [[0.0] * look.window_count for look in self.looks]
         self.missing = sum(look.window_count for look in self.looks)
 
     def analysed(self) -> Analysed[J]:
         """Return what the detectors say, now that every window has its logit."""
         judged: list[tuple[Look, Judgement]] = [
-            (look, look.judge(logits)) for look, logits in zip(self.looks, self.logits, strict=True)
+            (look, look.judge(np.array(rows, np.float32)))
+            for look, rows in zip(self.looks, self.logits, strict=True)
         ]
         return Analysed(self.job, add_up(self.content, judged), facts_of(self.content))
 

@@ -264,7 +264,10 @@ class Detector(Protocol):
         """Check the gates and cut the content into windows. CPU only, no model call."""
 
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
-        """Run the model once over at most `batch_size` windows; return their logits, shape (n,)."""
+        """Run the model once over at most `batch_size` windows; return one row a window.
+
+        A row is the window's logit, or that followed by more that interpret() wants to know.
+        """
 
     def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
         """Turn the logits of one item's windows into one calibrated score with segments."""

@@ -24,6 +24,8 @@ WORD = re.compile(r"[^\W\d_]+")
 MOST_WORDS = 200
 """Words looked at; a language shows itself sooner."""
 LONGEST_GRAM = 4
+MIX, LEAST_OF_A_MIX = "sw-en", 0.3
+"""Share of the words each language must have before a text counts as mixed."""
 MEASURED_SCRIPTS = ("LATIN", "ETHIOPIC")
 LEAST_SHARE = 0.6
 """Of the letters must be in a script some measured language is written in."""
@@ -50,8 +52,9 @@ class Languages:
         """Load GRAMS_FILE and TABLE_FILE from a verified model folder."""
         stated = json.loads((folder / GRAMS_FILE).read_text(encoding="utf-8"))
         self.names: list[str] = stated["languages"]
-        self.margin: float = stated["margin"]
-        """Mean advantage a word, in nats, from which an unmeasured language wins."""
+        margins, of_all = stated.get("margins", {}), stated.get("margin", np.inf)
+        self._margins = np.array([margins.get(name, of_all) for name in self.names])
+        """Mean advantage a word, in nats, from which each unmeasured language wins."""
         self.fewest_words: int = stated["fewest_words"]
         self._places = {gram: place for place, gram in enumerate(stated["grams"])}
         self._table = load_file(folder / TABLE_FILE)["log_probability"].astype(np.float32)
@@ -66,16 +69,38 @@ class Languages:
         found = words(text)
         if len(found) < self.fewest_words:
             return None
-        name, advantage = self.strongest_foreign(found)
-        return name if advantage > self.margin else None
+        over = self.advantages(found) - self._margins
+        strongest = int(over.argmax())
+        return self.names[strongest] if over[strongest] > 0 else None
 
-    def strongest_foreign(self, found: list[str]) -> tuple[str, float]:
-        """Return the likeliest unmeasured language and its mean advantage a word, in nats."""
-        scores = np.stack([self.score(word) for word in found])
+    def advantages(self, found: list[str]) -> npt.NDArray[np.float64]:
+        """Return each language's mean advantage a word, in nats, over any mix of measured ones.
+
+        Shape (languages,); minus infinity for the measured languages.
+        """
+        scores = np.stack([self.score(word) for word in found]).astype(np.float64)
         familiar = scores[:, self._measured].max(axis=1).sum()
         strangers = np.where(self._measured, -np.inf, scores.sum(axis=0))
-        best = int(strangers.argmax())
-        return self.names[best], float(strangers[best] - familiar) / len(found)
+        return np.asarray((strangers - familiar) / len(found))
+
+    def measured(self, text: str) -> str | None:
+        """Return which measured language a normalised text is in, "sw-en" for a mix, or None.
+
+        None where the text has too few words to tell.
+        """
+        found = words(text)
+        if len(found) < self.fewest_words:
+            return None
+        known = [
+            name
+            for name, is_measured in zip(self.names, self._measured, strict=True)
+            if is_measured
+        ]
+        best = np.stack([self.score(word) for word in found])[:, self._measured].argmax(axis=1)
+        shares = {name: float((best == place).mean()) for place, name in enumerate(known)}
+        if min(shares.get("sw", 0), shares.get("en", 0)) >= LEAST_OF_A_MIX:
+            return MIX
+        return max(shares, key=shares.__getitem__)
 
     def _score(self, word: str) -> npt.NDArray[np.float32]:
         """Return the mean log probability of a word's groups per language, shape (languages,)."""

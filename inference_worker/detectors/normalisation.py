@@ -13,22 +13,65 @@ from functools import lru_cache
 MASKED = re.compile(
     r"(?P<url>https?://\S+|www\.\S+|\bURL\b)"
     r"|(?P<user>(?:\brt\s+)?(?<!\w)@\s?\w+:?)"
-    r"|(?P<entity>&\s?(?:amp|lt|gt|quot|nbsp|#\d{2,6});)",
+    r"|(?P<entity>&\s?(?:amp|lt|gt|quot|nbsp|#\d{2,6});)"
+    r"|(?P<flag>[\U0001F1E6-\U0001F1FF]{2,})",
     re.IGNORECASE,
 )
-"""Links, mentions and leftover HTML say where a text was posted, not what it says."""
+"""Links, mentions, leftover HTML and flags say where a text was posted, not what it says."""
 
-MASKS = {"url": " url ", "user": " user ", "entity": " "}
+MASKS = {"url": " url ", "user": " user ", "entity": " ", "flag": " "}
 
-DISGUISED_LETTER = re.compile(r"(?<=[a-z])[01345@$!](?=[a-z])")
-PLAIN = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "@": "a", "$": "s", "!": "i"}
-"""b1tch, f@ck: a digit or sign between two letters. Light on purpose: never at a word's edge."""
+DISGUISED_LETTERS = re.compile(
+    r"(?<=[a-z])[013456789@$!|+€]{1,4}(?=[a-z])|(?<![\w$])\$(?=[a-z]{2})|(?<=[a-z])\${1,2}(?!\w)"
+)
+"""b1tch, f@ck, n1663r, $hit, a$$: digits or signs between letters, dollar signs at an edge too. A
+digit at an edge (covid19, 4th) or a word with nothing else (1990) stays."""
+PLAIN = {
+    "0": "o",
+    "1": "i",
+    "3": "e",
+    "4": "a",
+    "5": "s",
+    "6": "g",
+    "7": "t",
+    "8": "b",
+    "9": "g",
+    "@": "a",
+    "$": "s",
+    "!": "i",
+    "|": "i",
+    "+": "t",
+    "€": "e",
+}
 
-LOOKALIKES = dict(zip("аеорсухіјԁһԛԝαορνικ", "aeopcyxijdhqwaopvik", strict=True))
-"""Cyrillic and Greek letters drawn like Latin ones; used only in words that also hold Latin."""
+SPELT_OUT = re.compile(
+    r"(?<![^\W_])(?P<first>[a-z\u1200-\u135a])(?P<gap>[ .\-_*/,·•~'|]{1,2})[a-z\u1200-\u135a]"
+    r"(?:(?P=gap)[a-z\u1200-\u135a])+(?![^\W_])"
+)
+"""k i l l, k.i.l.l, k-i-l-l: three or more single letters with the same gap between them."""
+
+LETTER_SIGNS = {
+    **{chr(0x1F1E6 + place): chr(97 + place) for place in range(26)},
+    **{chr(0x1F150 + place): chr(97 + place) for place in range(26)},
+    **{chr(0x1F170 + place): chr(97 + place) for place in range(26)},
+    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
+}
+"""Emoji that are letters, and small capitals: compatibility folding knows none of them."""
+
+LOOKALIKES = dict(
+    zip(
+        "аеорсухіјѕһԁԛԝӏкмтвнпгпиαορνικτυχεηωɑɡսոօհց",
+        "aeopcyxijshdqwlkmtbhnrnuaopviktuxenwagunohg",
+        strict=True,
+    )
+)
+"""Cyrillic, Greek, Armenian and phonetic letters drawn like Latin ones. They are read as these in
+a word that also holds Latin letters, and in a mostly Latin text where a whole word is made of them.
+"""
 
 LATIN = re.compile(r"[a-z]")
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"[^\W\d_]+")
+LOOKALIKE = re.compile(f"[{''.join(LOOKALIKES)}]")
 
 SAME_SOUND = {
     first: second
@@ -61,7 +104,7 @@ class Normalised:
 
 
 def normalise(text: str) -> Normalised:
-    """Mask links and mentions, fold compatibility forms, undo light disguises, lower the case."""
+    """Mask links and mentions, fold compatibility forms, undo disguises, lower the case."""
     pieces: list[str] = []
     origin: list[int] = []
     at = 0
@@ -72,18 +115,20 @@ def normalise(text: str) -> Normalised:
         origin.extend([match.start()] * len(mask))
         at = match.end()
     _fold(text, at, len(text), pieces, origin)
-    plain = DISGUISED_LETTER.sub(lambda found: PLAIN[found.group()], "".join(pieces))
-    return Normalised(WORD.sub(_undo_lookalikes, plain), (*origin, len(text)))
+    plain = DISGUISED_LETTERS.sub(_undo_signs, _undo_lookalikes("".join(pieces)))
+    return _joined(plain, [*origin, len(text)])
 
 
 def _fold(text: str, start: int, end: int, pieces: list[str], origin: list[int]) -> None:
     """Append the folded characters of text[start:end] and their origins."""
     run, last = 0, ""
     for index in range(start, end):
-        character = text[index]
-        run = run + 1 if character == last else 1
-        last = character
-        if run <= LONGEST_RUN and (folded := _folded(character)):
+        folded = _folded(text[index])
+        if not folded:
+            continue
+        run = run + 1 if folded == last else 1
+        last = folded
+        if run <= LONGEST_RUN:
             pieces.append(folded)
             origin.extend([index] * len(folded))
 
@@ -93,13 +138,40 @@ def _folded(character: str) -> str:
     """Return the characters to read instead of one: none for marks and invisible ones."""
     if character.isspace():
         return " "
-    base = unicodedata.normalize("NFKD", character).lower()
+    base = LETTER_SIGNS.get(character) or unicodedata.normalize("NFKD", character).lower()
     kept = (c for c in base if unicodedata.category(c) not in {"Mn", "Me", "Cf", "Cc", "Co", "Cs"})
     return "".join(SAME_SOUND.get(c, c) for c in kept)
 
 
-def _undo_lookalikes(word: re.Match[str]) -> str:
-    letters = word.group()
-    if letters.isascii() or not LATIN.search(letters):
-        return letters
-    return "".join(LOOKALIKES.get(letter, letter) for letter in letters)
+def _undo_signs(found: re.Match[str]) -> str:
+    return "".join(PLAIN[sign] for sign in found.group())
+
+
+def _undo_lookalikes(text: str) -> str:
+    if not LOOKALIKE.search(text):
+        return text
+    is_latin = 2 * len(LATIN.findall(text)) > sum(map(str.isalpha, text))
+
+    def undone(word: re.Match[str]) -> str:
+        letters = word.group()
+        is_whole = is_latin and all(letter in LOOKALIKES for letter in letters)
+        if not is_whole and not LATIN.search(letters):
+            return letters
+        return "".join(LOOKALIKES.get(letter, letter) for letter in letters)
+
+    return WORD.sub(undone, text)
+
+
+def _joined(text: str, origin: list[int]) -> Normalised:
+    """Close the gaps of words spelt out; `origin` has one entry more than the text."""
+    places: list[int] = []
+    at = 0
+    for match in SPELT_OUT.finditer(text):
+        step = 1 + len(match["gap"])
+        places += [*range(at, match.start()), *range(match.start(), match.end(), step)]
+        at = match.end()
+    if not at:
+        return Normalised(text, tuple(origin))
+    places += range(at, len(text))
+    kept = (*(origin[place] for place in places), origin[-1])
+    return Normalised("".join(text[place] for place in places), kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ LONGEST_WINDOW = 128
 OVERLAP = 32
 """Tokens two neighbouring windows share, so that no sentence is only seen cut in half."""
 COMMON_LENGTHS = (8, 16, 24, 32, 48, 64, 128)
+KINDS = "kinds"
+"""Note of a score whose label has several kinds: each kind's share, the likeliest first."""
 SAMPLES = (
     "Good morning, the county office opens at nine.",
     "You are all rats and should be thrown out of this country!",
@@ -55,7 +58,7 @@ class TextDetector:
         """Load the model. Raises ModelUnusable when its files do not fit together."""
         self.name, self.version, self.label = folder.name, folder.version, folder.task
         self._folder = folder
-        self._positive = _place_of(folder)
+        self._positive, self._others = _places(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 folder.path, local_files_only=True, trust_remote_code=False
@@ -90,13 +93,24 @@ class TextDetector:
 
     @torch.inference_mode()
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
-        """Return the log odds of abuse for each window, shape (n,)."""
+        """Return the log odds of the label for each window, shape (n,).
+
+        Where the label has several kinds, their logits follow it: shape (n, 1 + kinds).
+        """
         logits = self._model(**self._batch(windows)).logits.float()
-        return np.asarray(self._log_odds(logits).cpu().numpy(), np.float32)
+        odds = self._log_odds(logits)
+        if len(self._positive) > 1:
+            odds = torch.cat([odds[:, None], logits[:, self._positive]], dim=1)
+        return np.asarray(odds.cpu().numpy(), np.float32)
 
     def interpret(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> Judgement:
         """Score the text as its worst window; every window becomes a segment."""
-        return score_by_windows(self._folder, prepared, logits, float(logits.max()))
+        odds = logits if logits.ndim == 1 else logits[:, 0]
+        score = score_by_windows(self._folder, prepared, odds, float(odds.max()))
+        if logits.ndim == 1:
+            return score
+        kinds = self._shares(logits[int(odds.argmax()), 1:])
+        return replace(score, notes={**score.notes, KINDS: kinds})
 
     def explain(self, content: Passage, score: Score) -> WordEvidence:
         """Weigh the words of the worst window; offsets are into the original text."""
@@ -120,8 +134,15 @@ class TextDetector:
 
     def _log_odds(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the log odds of abuse, shape (n,), from logits of shape (n, classes)."""
-        others = torch.cat([logits[:, : self._positive], logits[:, self._positive + 1 :]], dim=1)
-        return logits[:, self._positive] - torch.logsumexp(others, dim=1)
+        claimed = torch.logsumexp(logits[:, self._positive], dim=1)
+        return claimed - torch.logsumexp(logits[:, self._others], dim=1)
+
+    def _shares(self, logits: npt.NDArray[np.float32]) -> dict[str, float]:
+        """Return how the label divides into its kinds, the likeliest first; they add up to 1."""
+        shares = np.exp(logits - np.logaddexp.reduce(logits)).tolist()
+        names = (self._folder.labels[place] for place in self._positive)
+        ranked = sorted(zip(names, shares, strict=True), key=lambda each: -each[1])
+        return {name: round(share, 4) for name, share in ranked}
 
     def _refusal(self, content: Passage, normalised: Normalised) -> Abstention | None:
         least = int(self._folder.gates["min_letters"])
@@ -168,11 +189,13 @@ class TextDetector:
         return sampled * (self.batch_size // len(sampled))
 
 
-def _place_of(folder: ModelFolder) -> int:
-    """Return which output of the model claims the folder's task."""
-    if folder.task not in folder.labels or len(folder.labels) < 2:
-        raise ModelUnusable(f"{folder}: labels must name {folder.task!r} and its opposite.")
-    return folder.labels.index(folder.task)
+def _places(folder: ModelFolder) -> tuple[list[int], list[int]]:
+    """Return which outputs of the model claim the folder's task, and which speak against it."""
+    claims = [place for place, name in enumerate(folder.labels) if name in folder.positive]
+    others = [place for place in range(len(folder.labels)) if place not in claims]
+    if len(claims) != len(folder.positive) or not claims or not others:
+        raise ModelUnusable(f"{folder}: labels must name {folder.positive} and their opposite.")
+    return claims, others
 
 
 def _longest_window(tokenizer: Any, config: Any) -> int:

@@ -1,14 +1,15 @@
 """Fits a general English encoder to our texts: its rare words go, Swahili and Amharic ones come.
 
-The new token of a Latin script starts as the mean of the old pieces it was spelled with; one the
-old vocabulary could not spell (Ethiopic script) starts at random, at the scale of the old ones.
+A new word of known meaning starts as the mean of the old pieces of its English translation; another
+one in Latin script, of those it was spelled with; one the old vocabulary could not spell (Ethiopic
+script) starts at random, at the scale of the old ones.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MEANT = 4
+"""Letters of a word from which its Swahili meaning outweighs an English piece spelt alike."""
 LONGEST_WINDOW = 128
 """Tokens of one window, [CLS] and [SEP] included; longer positions are dropped."""
 
@@ -30,15 +33,21 @@ def load_old(encoder: Path) -> Tokenizer:
 
 
 def choose(
-    old: Tokenizer, known: Sequence[str], foreign: Sequence[tuple[Sequence[str], int]], size: int
+    old: Tokenizer,
+    known: Sequence[str],
+    foreign: Sequence[tuple[Sequence[str], int]],
+    wanted: Iterable[str],
+    size: int,
 ) -> list[str]:
     """Return about `size` tokens, special ones first.
 
     `known` are texts in languages the old vocabulary speaks; each of `foreign` is texts and how
-    many new tokens they may train. Every ASCII piece stays, so that any Latin word can be spelled.
+    many new tokens they may train; `wanted` are words that must be there. Every ASCII piece stays,
+    so that any Latin word can be spelled.
     """
     letters = [t for t in old.get_vocab() if len(t.removeprefix("##")) == 1 and t.isascii()]
-    chosen = dict.fromkeys((*SPECIAL, *sorted(letters)))
+    whole = (word for word in wanted if word.isalpha())
+    chosen = dict.fromkeys((*SPECIAL, *sorted(letters), *whole))
     for texts, count in foreign:
         chosen.update(dict.fromkeys(_new_words(texts, count)))
     used = Counter(chain.from_iterable(e.tokens for e in old.encode_batch(list(known))))
@@ -88,10 +97,15 @@ def rebuild(old: Tokenizer, tokens: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 def transplant(
-    encoder: Path, old: Tokenizer, tokens: Sequence[str], layers: int, labels: Sequence[str]
+    encoder: Path,
+    tokens: Sequence[str],
+    meanings: Mapping[str, Sequence[str]],
+    layers: int,
+    labels: Sequence[str],
 ) -> BertForSequenceClassification:
     """Return a classifier with the encoder's first `layers` layers and our vocabulary.
 
+    A new word of which `meanings` knows the English starts with its meaning.
     Dropping the top layers costs least when fine-tuning follows (Sajjad et al. 2020, "Poor man's
     BERT").
     """
@@ -103,7 +117,9 @@ def transplant(
         encoder, config=config, attn_implementation="eager"
     )
     embeddings = model.bert.embeddings
-    table = _embeddings(old, tokens, embeddings.word_embeddings.weight.detach())
+    table = _embeddings(
+        load_old(encoder), tokens, meanings, embeddings.word_embeddings.weight.detach()
+    )
     embeddings.word_embeddings = torch.nn.Embedding(
         len(table), table.shape[1], padding_idx=0, _weight=table
     )
@@ -120,20 +136,27 @@ def transplant(
     return model
 
 
-def _embeddings(old: Tokenizer, tokens: Sequence[str], table: torch.Tensor) -> torch.Tensor:
+def _embeddings(
+    old: Tokenizer,
+    tokens: Sequence[str],
+    meanings: Mapping[str, Sequence[str]],
+    table: torch.Tensor,
+) -> torch.Tensor:
     """Return the starting embedding of every token, shape (len(tokens), hidden)."""
     chance = torch.Generator().manual_seed(0)
-    unknown = old.token_to_id("[UNK]")
-    fresh = table.mean(0) + torch.randn(len(tokens), table.shape[1], generator=chance) * table.std(
-        0
-    )
+    noise = torch.randn(len(tokens), table.shape[1], generator=chance)
+    fresh = table.mean(0) + noise * table.std(0)
     for place, token in enumerate(tokens):
-        kept = old.token_to_id(token)
-        pieces = (
-            [kept]
-            if kept is not None
-            else old.encode(token.removeprefix("##"), add_special_tokens=False).ids
-        )
-        if (pieces and unknown not in pieces) or token == "[UNK]":  # noqa: S105
+        if pieces := _like(token, old, meanings):
             fresh[place] = table[pieces].mean(0)
     return fresh
+
+
+def _like(token: str, old: Tokenizer, meanings: Mapping[str, Sequence[str]]) -> list[int]:
+    """Return the old pieces a token starts from: its own, its meaning's, or its spelling's."""
+    kept = old.token_to_id(token)
+    if kept is not None and (token not in meanings or len(token) < MEANT):
+        return [kept]
+    spelt = " ".join(meanings.get(token, [token.removeprefix("##")]))
+    pieces: list[int] = old.encode(spelt, add_special_tokens=False).ids
+    return [] if old.token_to_id("[UNK]") in pieces else pieces
