@@ -103,3 +103,30 @@ class FetchRefused(FetchError):
 
 class FetchFailed(FetchError):
     """The other side did not deliver: trying again may help."""
+
+
+class RolloutMoved(DetectionError):
+    """Somebody else changed the models in the meantime. Look at them again before you go on."""
+
+    status = 409
+    code = "rollout_moved"
+
+
+class InvalidMove(DetectionError):
+    """A version in this state cannot be moved like that."""
+
+    status = 409
+    code = "invalid_move"
+
+
+class NothingToRollBackTo(DetectionError):
+    """No version was active before this one."""
+
+    status = 409
+    code = "nothing_to_roll_back_to"
+
+
+class ModelRefused(DetectionError):
+    """This model cannot be registered."""
+
+    code = "model_refused"

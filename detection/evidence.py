@@ -7,9 +7,11 @@ from typing import Any
 
 import structlog
 
-from detection import doorbell
+from detection import doorbell, lineup
 from detection.models import DetectorScore, ScoreKind
+from inference_worker.errors import ModelUnusable, SourceUnavailable
 from inference_worker.registry import Registry
+from inference_worker.trials import OnTrial
 from inference_worker.types import Explains, Passage, Score, Segment
 
 log = structlog.get_logger(__name__)
@@ -30,12 +32,16 @@ def explain(score_id: int, registry: Registry) -> None:
     """Store the weight of each word: its share of the log odds of the worst window.
 
     Stored as {"words": [{"start", "end", "weight"}]}, offsets in characters of the text. Only the
-    version of the detector that gave a score can explain it; another one leaves it unexplained.
+    version of the detector that gave a score can explain it; where that can no longer be had,
+    {"unavailable": why} is stored instead.
     """
     score = DetectorScore.objects.select_related("result__job__submission").get(pk=score_id)
-    detector = _author(score, registry)
-    if detector is None:
-        log.warning("score cannot be explained", detector=score.detector, version=score.version)
+    try:
+        detector = _author(score, registry)
+    except ModelUnusable as error:
+        log.warning("score cannot be explained", reason=str(error))
+        if not isinstance(error, SourceUnavailable):  # else it may be there the next time
+            DetectorScore.objects.filter(pk=score_id).update(evidence={"unavailable": str(error)})
         return
     submission = score.result.job.submission
     found = detector.explain(Passage(submission.text, submission.language or None), _said(score))
@@ -44,11 +50,17 @@ def explain(score_id: int, registry: Registry) -> None:
 
 
 def _author(score: DetectorScore, registry: Registry) -> Any:
-    for folder, detector in registry.entries:
-        is_author = (folder.name, folder.version) == (score.detector, score.version)
-        if is_author and isinstance(detector, Explains):
-            return detector
-    return None
+    """Return the version that gave the score, loaded for this where it is out of use.
+
+    Raises ModelUnusable.
+    """
+    author = f"{score.detector}@{score.version}"
+    judging = {str(folder): detector for folder, detector in registry.entries}
+    found = judging.get(author) or lineup.load_version(score.detector, score.version)
+    detector = found.detector if isinstance(found, OnTrial) else found
+    if not isinstance(detector, Explains):
+        raise ModelUnusable(f"{author} does not explain its scores.")
+    return detector
 
 
 def _said(score: DetectorScore) -> Score:

@@ -10,11 +10,29 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from detection.versions import ModelVersion, Rollout
 from kilinda.ids import uuid7
 from kilinda.partners.models import APIKey, Organisation, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+__all__ = [
+    "AnalysisJob",
+    "AnalysisResult",
+    "ContentType",
+    "DetectorScore",
+    "Media",
+    "ModelVersion",
+    "Policy",
+    "Priority",
+    "RiskLevel",
+    "Rollout",
+    "ScoreKind",
+    "Submission",
+    "SubmissionQuerySet",
+    "Threshold",
+]
 
 PERCENT: dict[str, Any] = {"max_digits": 5, "decimal_places": 2}
 """Scores and confidences are percentages with two decimals, 0.00-100.00, as partners read them."""
@@ -371,13 +389,32 @@ class AnalysisResult(models.Model):
         return f"{self.risk_level} ({self.overall_confidence} %)"
 
 
+class CountedScores(models.Manager["DetectorScore"]):
+    """Leaves out what shadows said: nobody but a comparison of models may take it for a score."""
+
+    def get_queryset(self) -> models.QuerySet[DetectorScore]:
+        return super().get_queryset().exclude(role=DetectorScore.Role.SHADOW)
+
+
 class DetectorScore(models.Model):
     """One detector's judgement in full: what it said, or why it could not say."""
+
+    class Role(models.TextChoices):
+        ACTIVE = "active", "Active"
+        CANARY = "canary", "Canary"
+        SHADOW = "shadow", "Shadow"
 
     result = models.ForeignKey(AnalysisResult, on_delete=models.CASCADE, related_name="scores")
     kind = models.CharField(max_length=10, choices=ScoreKind.choices)
     detector = models.CharField(max_length=100)
     version = models.CharField(max_length=40)
+    role = models.CharField(
+        max_length=10,
+        choices=Role.choices,
+        default=Role.ACTIVE,
+        db_default=Role.ACTIVE,
+        help_text="What the model was then. A shadow's score has no effect.",
+    )
     label = models.CharField(max_length=40)
     probability = models.FloatField(
         null=True, help_text="Calibrated, 0 to 1; empty when not judged."
@@ -395,8 +432,18 @@ class DetectorScore(models.Model):
     abstention_code = models.CharField(max_length=40, blank=True)
     abstention_reason = models.TextField(blank=True)
 
+    objects = CountedScores()
+    everything = models.Manager["DetectorScore"]()
+
     class Meta:
         ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["detector", "version", "-id"],
+                condition=Q(role__in=["canary", "shadow"]),
+                name="score_on_trial",
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(

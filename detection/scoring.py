@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread, get_ident
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -41,6 +43,7 @@ from detection.signals import Completed, analysis_completed
 from detection.writing import EventRow, ResultRow, ScoreRow, write
 from inference_worker.looks import Judged, Sense
 from inference_worker.runtime import Analysed, Work
+from inference_worker.trials import Role, roles
 from inference_worker.types import Abstention, Modality, Observation, Passage, Score, Segment
 from kilinda import metrics
 from kilinda.ids import uuid7
@@ -68,9 +71,9 @@ class QueueSource:
 
     def claim(self) -> Sequence[Work[ClaimedJob]]:
         """Lease jobs, ready for the runtime."""
+        self._check_connection()
         if not self._may_claim():
             return []
-        self._check_connection()
         jobs = self._claimer()
         if jobs:
             self._policy = policies.active()
@@ -109,8 +112,10 @@ class QueueSource:
 
     def _work(self, job: ClaimedJob) -> Work[ClaimedJob]:
         if job.content_type == ContentType.TEXT:
-            return Work(job, Modality.TEXT, passage=Passage(job.text, job.language or None))
-        return Work(job, Modality(job.content_type.value), path=self._path_of(job))
+            passage = Passage(job.text, job.language or None)
+            return Work(job, Modality.TEXT, passage=passage, draw=draw_of(job.id))
+        modality = Modality(job.content_type.value)
+        return Work(job, modality, path=self._path_of(job), draw=draw_of(job.id))
 
     def _path_of(self, job: ClaimedJob) -> Path:
         """Return where the bytes lie; a copy of them when the storage is not a local folder."""
@@ -211,7 +216,7 @@ def record(
     mine = [each for each in analysed if each.job.id in held]
     if not mine:
         return []
-    fused = [fuse(each.job.content_type, each.judged, rules) for each in mine]
+    fused = [fuse(each.job.content_type, counted(each), rules) for each in mine]
     results = [_completed(each.job, o, policy) for each, o in zip(mine, fused, strict=True)]
     write([_row(*row) for row in zip(mine, fused, results, strict=True)])
     analysis_completed.send(AnalysisJob, results=results)
@@ -236,6 +241,21 @@ def retry(job: ClaimedJob, *, code: str, reason: str) -> None:
         fail(job, code=code, reason=reason)
     else:
         queue.retry_later(job)
+
+
+def draw_of(job_id: UUID) -> float:
+    """Return the job's place in 0..1 by chance, the same whenever and wherever it is judged."""
+    return int.from_bytes(sha256(job_id.bytes).digest()[:6], "big") / 2**48
+
+
+def counted(each: Analysed[ClaimedJob]) -> list[Judged]:
+    """Return the judgements that count: all but those of shadows."""
+    return [judged for judged, role in _with_roles(each) if role is not Role.SHADOW]
+
+
+def _with_roles(each: Analysed[ClaimedJob]) -> Iterator[tuple[Judged, Role]]:
+    said = [judged.judgement for judged in each.judged]
+    return zip(each.judged, roles(said, each.standings), strict=True)
 
 
 def _completed(job: ClaimedJob, outcome: Outcome, policy: Policy) -> Completed:
@@ -273,25 +293,26 @@ def _row(each: Analysed[ClaimedJob], outcome: Outcome, result: Completed) -> Res
         findings=outcome.findings,
         metadata={
             **each.facts,
-            "models": _models(each.judged),
+            "models": _models(counted(each)),
             "policy_version": result.policy.version,
             "reasons": outcome.reasons,
         },
         policy=result.policy.pk,
         scores=[
-            _score(judged.sense, judged.judgement)
-            for judged in each.judged
+            _score(judged.sense, judged.judgement, role)
+            for judged, role in _with_roles(each)
             if not isinstance(judged.judgement, Observation)
         ],
         event=_event(each.job, outcome),
     )
 
 
-def _score(sense: Sense, said: Score | Abstention) -> ScoreRow:
+def _score(sense: Sense, said: Score | Abstention, role: Role) -> ScoreRow:
     row = ScoreRow(
         kind=sense.value,
         detector=said.detector,
         version=said.version,
+        role=role.value,
         label=said.label,
         probability=None,
         raw=None,

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,16 +16,17 @@ from billiard import Event as SharedFlag
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init, worker_shutting_down
 from django.conf import settings
+from django.db import connections
 
-from detection import blobs, doorbell, evidence, queue, scoring
+from detection import blobs, doorbell, evidence, lineup, queue, scoring
 from detection.arrivals import attach_fetched
 from detection.errors import FetchError, FetchRefused
 from detection.fetching import fetch
+from detection.lineup import Lineup
 from detection.models import AnalysisJob
 from detection.queue import ClaimedJob
 from inference_worker.cores import usable_cores
 from inference_worker.decoding.decoder import Decoder
-from inference_worker.registry import load_models
 from inference_worker.runtime import Runtime
 from inference_worker.types import Modality
 from kilinda import health, logs, metrics
@@ -66,10 +66,25 @@ def _share_cores(instance: Any, **_: Any) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
 
+def _lanes() -> set[str]:
+    """Return the lanes this worker listens to that need models."""
+    return {lane.value for lane in _MODALITIES} & set(app.amqp.queues.consume_from)
+
+
+@celeryd_after_setup.connect
+def _fetch_models(**_: Any) -> None:
+    """Fetch models before the children are made: it may take longer than one may take to start."""
+    try:
+        for lane in _lanes():
+            lineup.prepare(_MODALITIES[Lane(lane)])
+    finally:
+        connections.close_all()  # they are not the children's
+
+
 @worker_process_init.connect
 def _be_ready(**_: Any) -> None:
     """Load the models of the lanes this worker listens to before the first doorbell."""
-    for lane in set(Lane.values) & set(app.amqp.queues.consume_from):
+    for lane in _lanes():
         runtime(lane)
         threading.Thread(target=_beat, args=[lane], name="beat", daemon=True).start()
 
@@ -80,17 +95,19 @@ def _beat(lane: str) -> None:
         time.sleep(BEAT_SECONDS)
 
 
-@cache
 def runtime(lane: str) -> Runtime:
-    """Return this process's runtime for the lane, with its models loaded and warm."""
-    began = time.monotonic()
-    registry = load_models(Path(settings.KILINDA_MODELS), _MODALITIES[Lane(lane)])
-    decoder = Decoder(trusted=settings.KILINDA_C2PA_TRUST) if lane == Lane.MEDIA else None
-    made = Runtime(registry, decoder, _observe)
-    made.warm_up()
-    seconds = round(time.monotonic() - began, 2)
-    log.info("models ready", lane=lane, models=registry.model_set, seconds=seconds)
-    return made
+    """Return this process's runtime for the lane, with the models that the rollout asks for."""
+    return _lineup(lane).runtime()
+
+
+@cache
+def _lineup(lane: str) -> Lineup:
+    modalities = _MODALITIES[Lane(lane)]
+    return Lineup(modalities, _decoder if lane == Lane.MEDIA else None, _observe)
+
+
+def _decoder() -> Decoder:
+    return Decoder(trusted=settings.KILINDA_C2PA_TRUST)
 
 
 def _observe(label: str, seconds: float) -> None:
@@ -117,7 +134,7 @@ def drain(lane: Lane, seconds: float = DRAIN_SECONDS) -> int:
     with scoring.kept_leases(owner):
         while more and may_claim():
             taken = _turn(lane, owner, may_claim)
-            total, more = total + taken, taken > 0
+            total, more = total + taken, taken > 0 or _lineup(lane).is_behind()
     if more and not _stopping.is_set():
         doorbell.ring(lane)
     return total
@@ -125,7 +142,8 @@ def drain(lane: Lane, seconds: float = DRAIN_SECONDS) -> int:
 
 def _turn(lane: Lane, owner: str, may_claim: Callable[[], bool]) -> int:
     """Run healthy jobs together, then suspects each alone; return how many were taken."""
-    healthy = scoring.until(HEALTHY_SECONDS, lambda: not may_claim())
+    behind = _lineup(lane).is_behind
+    healthy = scoring.until(HEALTHY_SECONDS, lambda: not may_claim() or behind())
     taken = _run(lane, scoring.healthy_claimer(lane, owner), healthy)
     suspects = scoring.until(SUSPECT_SECONDS, lambda: not may_claim())
     while alone := _run(lane, scoring.suspect_claimer(lane, owner), suspects):

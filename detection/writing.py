@@ -19,6 +19,7 @@ class ScoreRow(TypedDict):
     kind: str
     detector: str
     version: str
+    role: str
     label: str
     probability: float | None
     raw: float | None
@@ -73,12 +74,13 @@ WITH judged AS (
     FROM judged
 ), score AS (
     INSERT INTO detection_detectorscore (
-        result_id, kind, detector, version, label, probability, raw, reliability, segments,
+        result_id, kind, detector, version, role, label, probability, raw, reliability, segments,
         abstention_code, abstention_reason
     )
     SELECT judged.id, row.* FROM judged, jsonb_to_recordset(judged.scores) AS row (
-        kind text, detector text, version text, label text, probability float8, raw float8,
-        reliability jsonb, segments jsonb, abstention_code text, abstention_reason text
+        kind text, detector text, version text, role text, label text, probability float8,
+        raw float8, reliability jsonb, segments jsonb, abstention_code text,
+        abstention_reason text
     )
 )
 INSERT INTO partners_event (organisation_id, type, subject_id, payload)

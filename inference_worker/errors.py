@@ -23,3 +23,7 @@ class DecoderLost(InferenceError):
 
 class ModelUnusable(InferenceError):
     """The model folder is incomplete, altered, or not of a kind that may be loaded."""
+
+
+class SourceUnavailable(ModelUnusable):
+    """The place a model comes from cannot be reached, or does not have it."""

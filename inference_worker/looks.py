@@ -150,10 +150,11 @@ def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[J
         for look, judged in looked
         if look.at_seconds is None
     ]
-    frames: dict[str, list[tuple[Look, Judgement]]] = {}
+    frames: dict[tuple[str, str], list[tuple[Look, Judgement]]] = {}
     for look, judged in looked:
         if look.at_seconds is not None:
-            frames.setdefault(look.detector.name, []).append((look, judged))
+            author = look.detector.name, look.detector.version
+            frames.setdefault(author, []).append((look, judged))
     over_frames = [_over_frames(content, each) for each in frames.values()]
     return over_frames + whole + _missing_parts(content) + _credential(content)
 

@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inference_worker import calibration, reliability
 from inference_worker.calibration import Calibration
 from inference_worker.errors import ModelUnusable
+from inference_worker.trials import Post, Role, Standings, standings
 from inference_worker.types import Detector, Modality, Reliability
 
 MANIFEST = "kilinda.json"
 WEIGHTS = ".safetensors"
 ALLOWED_SUFFIXES = frozenset({WEIGHTS, ".json", ".md", ".txt"})
 """Formats that cannot run code when loaded. Pickles (.bin, .pt, .pkl, ...) and .py can."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+"""A part of a file's path, or a model's name: nothing hidden, nothing that leads elsewhere."""
 
 DETECTORS: Mapping[str, str] = {
     "text": "inference_worker.detectors.text:TextDetector",
@@ -79,6 +84,24 @@ class ModelFolder:
         """Read and verify one folder. Raises ModelUnusable, naming the file or field at fault."""
         stated = _read_manifest(path)
         _verify_files(path, stated.get("files"))
+        return cls._checked(path, stated)
+
+    @classmethod
+    def described(cls, manifest: bytes, place: str) -> ModelFolder:
+        """Read a kilinda.json alone; its files are listed but not looked at.
+
+        Raises ModelUnusable for what `load` would refuse without opening the files.
+        """
+        stated = _parsed(manifest, place)
+        names = stated.get("files")
+        if not isinstance(names, dict) or not any(name.endswith(WEIGHTS) for name in names):
+            raise ModelUnusable(f"{place}: {MANIFEST} lists no {WEIGHTS} weights.")
+        for name in names:
+            _refuse_unsafe_name(name, place)
+        return cls._checked(Path(place), stated)
+
+    @classmethod
+    def _checked(cls, path: Path, stated: Mapping[str, Any]) -> ModelFolder:
         try:
             return cls._from(path, stated)
         except KeyError as missing:
@@ -90,8 +113,8 @@ class ModelFolder:
     def _from(cls, path: Path, stated: Mapping[str, Any]) -> ModelFolder:
         return cls(
             path=path,
-            name=str(stated["name"]),
-            version=str(stated["version"]),
+            name=_plain("name", stated["name"], 100),
+            version=_plain("version", stated["version"], 40),
             task=str(stated["task"]),
             modality=Modality(stated["modality"]),
             detector=str(stated["detector"]),
@@ -116,6 +139,24 @@ class Registry:
     """The detectors of one process, each with the folder it was built from."""
 
     entries: tuple[tuple[ModelFolder, Detector], ...]
+    posts: tuple[Post, ...] = ()
+    """What each is to do; one that has none is active."""
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Say whether there is a canary or a shadow among them."""
+        return any(post.role is not Role.ACTIVE for post in self.posts)
+
+    def drawn(self, draw: float) -> Registry:
+        """Return those that look at the job with this draw, 0 <= draw < 1."""
+        out = {str(post) for post in self.posts if not post.judges(draw)}
+        if not out:
+            return self
+        return replace(self, entries=tuple(e for e in self.entries if str(e[0]) not in out))
+
+    def standings(self, draw: float) -> Standings:
+        """Return what each one's judgement on that job is for; empty when all count."""
+        return standings(self.posts, draw) if self.is_on_trial else {}
 
     @property
     def model_set(self) -> str:
@@ -152,16 +193,18 @@ def load_models(root: Path, modalities: Collection[Modality] | None = None) -> R
         raise ModelUnusable(f"No model folder (with a {MANIFEST}) under {root}.")
     folders = sorted((ModelFolder.load(path) for path in paths), key=lambda folder: folder.name)
     _refuse_duplicates(folders)
-    needed = _needed(modalities)
-    return Registry(tuple((f, _build(f)) for f in folders if f.modality in needed))
+    wanted = needed(modalities)
+    return Registry(tuple((f, build(f)) for f in folders if f.modality in wanted))
 
 
-def _needed(modalities: Collection[Modality] | None) -> set[Modality]:
+def needed(modalities: Collection[Modality] | None) -> set[Modality]:
+    """Return which models content of these kinds needs, by their modality; None means all."""
     kinds = set(Modality) if modalities is None else set(modalities)
     return set().union(*(LISTENED_TO_BY[kind] for kind in kinds))
 
 
-def _build(folder: ModelFolder) -> Detector:
+def build(folder: ModelFolder) -> Detector:
+    """Make the folder's detector. Raises ModelUnusable."""
     if folder.detector not in DETECTORS:
         known = ", ".join(sorted(DETECTORS))
         raise ModelUnusable(f"{folder}: unknown detector {folder.detector!r}; known are: {known}.")
@@ -179,13 +222,20 @@ def _refuse_duplicates(folders: Collection[ModelFolder]) -> None:
 
 def _read_manifest(path: Path) -> Mapping[str, Any]:
     try:
-        stated = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return _parsed((path / MANIFEST).read_bytes(), path.name)
     except FileNotFoundError:
         raise ModelUnusable(f"{path.name} has no {MANIFEST}.") from None
-    except (OSError, ValueError) as wrong:
+    except OSError as wrong:
         raise ModelUnusable(f"{path.name}/{MANIFEST} cannot be read: {wrong}.") from wrong
+
+
+def _parsed(manifest: bytes, place: str) -> Mapping[str, Any]:
+    try:
+        stated = json.loads(manifest)
+    except ValueError as wrong:
+        raise ModelUnusable(f"{place}/{MANIFEST} cannot be read: {wrong}.") from wrong
     if not isinstance(stated, dict):
-        raise ModelUnusable(f"{path.name}/{MANIFEST} is not a JSON object.")
+        raise ModelUnusable(f"{place}/{MANIFEST} is not a JSON object.")
     return stated
 
 
@@ -204,10 +254,18 @@ def _verify_files(path: Path, stated: object) -> None:
             raise ModelUnusable(f"{path.name}/{name} does not match its sha256: it was altered.")
 
 
-def _refuse_unsafe(path: Path, name: str) -> None:
-    if (path / name).suffix not in ALLOWED_SUFFIXES:
+def _refuse_unsafe_name(name: str, place: str) -> None:
+    if PurePosixPath(name).suffix not in ALLOWED_SUFFIXES:
         allowed = ", ".join(sorted(ALLOWED_SUFFIXES))
-        raise ModelUnusable(f"{path.name}/{name} may not be loaded: allowed are {allowed}.")
+        raise ModelUnusable(f"{place}/{name} may not be loaded: allowed are {allowed}.")
+    if not all(_PLAIN.fullmatch(part) for part in name.split("/")):
+        raise ModelUnusable(
+            f"{place}/{name}: a file's name has letters, digits, dots and - _ only."
+        )
+
+
+def _refuse_unsafe(path: Path, name: str) -> None:
+    _refuse_unsafe_name(name, path.name)
     if (path / name).is_symlink():
         raise ModelUnusable(f"{path.name}/{name} is a link; a model folder holds plain files.")
 
@@ -231,6 +289,14 @@ def _reliability(stated: Mapping[str, Any]) -> dict[str, Reliability]:
     """Return what the folder states; where it states nothing, what follows from its metrics."""
     rows = stated.get("reliability")
     return reliability.read(reliability.rows_of(stated["metrics"]) if rows is None else rows)
+
+
+def _plain(key: str, value: object, most: int) -> str:
+    if not isinstance(value, str) or not _PLAIN.fullmatch(value) or len(value) > most:
+        raise ValueError(
+            f"{key} must be at most {most} letters, digits, dots and - _, not {value!r}"
+        )
+    return value
 
 
 def _within_0_1(field: str, value: object) -> float:

@@ -23,6 +23,7 @@ from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import DecoderLost, Undecodable
 from inference_worker.looks import Judged, Look, add_up, facts_of, look_at
 from inference_worker.registry import Registry
+from inference_worker.trials import Standings
 from inference_worker.types import Content, Detector, Judgement, Modality, Passage, Prepared, Window
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Work(Generic[J]):
     """The content of a text."""
     path: Path | None = None
     """Where the bytes of media lie."""
+    draw: float = 0.0
+    """The job's place in 0..1, the same at every try: a canary judges those below its share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Analysed(Generic[J]):
     job: J
     judged: Sequence[Judged]
     facts: dict[str, Any]
+    standings: Standings = field(default_factory=dict)
+    """What the judgement of each version is for, where some are on trial."""
 
 
 class Source(Protocol[J]):
@@ -80,6 +85,7 @@ class Item(Generic[J]):
     job: J
     content: Content
     looks: list[Look]
+    standings: Standings
     logits: list[list[Any]] = field(default_factory=list)
     """By look, one row a window: what forward() said of it."""
     missing: int = 0
@@ -95,7 +101,8 @@ class Item(Generic[J]):
             (look, look.judge(np.array(rows, np.float32)))
             for look, rows in zip(self.looks, self.logits, strict=True)
         ]
-        return Analysed(self.job, add_up(self.content, judged), facts_of(self.content))
+        said = add_up(self.content, judged)
+        return Analysed(self.job, said, facts_of(self.content), self.standings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,9 @@ class Runtime:
 
     def _prepared(self, work: Work[J], content: Content, source: Source[J]) -> Item[J] | None:
         try:
-            return Item(work.job, content, look_at(content, self.registry))
+            registry = self.registry.drawn(work.draw)
+            looks = look_at(content, registry)
+            return Item(work.job, content, looks, registry.standings(work.draw))
         except Exception:
             log.exception("preparing failed")
             source.retry(

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import LiteralString, TypeAlias
 
 import psycopg
 import redis
@@ -26,6 +26,7 @@ from redis.retry import Retry
 
 from inference_worker.errors import ModelUnusable
 from inference_worker.registry import MANIFEST, ModelFolder
+from inference_worker.sources import bases, directories
 from kilinda.ids import uuid7
 
 log = structlog.get_logger("kilinda.health")
@@ -162,7 +163,7 @@ def _outcome(future: Future[float], began: float) -> Finding:
 def check_database() -> None:
     """Connect afresh, as a new process would, and see that every migration was applied."""
     try:
-        applied = _applied_migrations()
+        applied = set(_asked("SELECT app, name FROM django_migrations"))
     except psycopg.errors.UndefinedTable as error:
         raise CheckFailed("no migration was applied yet") from error
     if missing := _newest_migrations() - applied:
@@ -170,7 +171,8 @@ def check_database() -> None:
         raise CheckFailed(f"migrations not applied: {named}")
 
 
-def _applied_migrations() -> set[tuple[str, str]]:
+def _asked(query: LiteralString) -> list[tuple[str, str]]:
+    """Ask on a fresh connection, within a second."""
     facts = connections.settings["default"]
     given = facts["OPTIONS"]
     within = {  # two seconds are the least that psycopg takes
@@ -185,7 +187,7 @@ def _applied_migrations() -> set[tuple[str, str]]:
         dbname=facts["NAME"],
         **given | within,
     ) as database:
-        return set(database.execute("SELECT app, name FROM django_migrations").fetchall())
+        return list(database.execute(query).fetchall())
 
 
 @cache
@@ -211,10 +213,13 @@ def check_storage() -> None:
 
 
 def check_models() -> None:
-    """Verify every model folder against its hashes; again only when a file changed."""
-    root = Path(settings.KILINDA_MODELS)
-    folders = sorted(manifest.parent for manifest in root.rglob(MANIFEST))
-    if not folders:
+    """Verify every model folder against its hashes; again only when a file changed.
+
+    Only directories are looked at: what comes from elsewhere is verified when it is fetched.
+    """
+    places = directories(settings.KILINDA_MODELS)
+    folders = sorted(manifest.parent for root in places for manifest in root.rglob(MANIFEST))
+    if not folders and len(places) == len(bases(settings.KILINDA_MODELS)):
         raise CheckFailed("no model folder is installed")
     try:
         for folder in folders:
@@ -237,6 +242,16 @@ def _verify(folder: Path, _fingerprint: tuple[tuple[str, int, int], ...]) -> Non
     ModelFolder.load(folder)
 
 
+def check_rollout() -> None:
+    """See that every version in use could be loaded; where one could not, another judges."""
+    failed = _asked(
+        "SELECT name || '@' || version, load_error FROM detection_modelversion"
+        " WHERE load_error <> '' AND state IN ('active', 'canary', 'shadow') ORDER BY 1"
+    )
+    if failed:
+        raise CheckFailed("; ".join(f"{model} is not loaded on {why}" for model, why in failed))
+
+
 def check_workers() -> None:
     """See that each lane's worker reported within its time."""
     seen = _broker().mget([_beat_key(lane) for lane in LANES])
@@ -251,7 +266,7 @@ REQUIRED: Mapping[str, Check] = {
     "storage": check_storage,
     "models": check_models,
 }
-WORKERS: Mapping[str, Check] = {"workers": check_workers}
+WORKERS: Mapping[str, Check] = {"workers": check_workers, "rollout": check_rollout}
 
 
 # --- Heartbeats ----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from detection.models import (
     ContentType,
     DetectorScore,
     Media,
+    ModelVersion,
     Policy,
     RiskLevel,
     ScoreKind,
@@ -301,6 +302,25 @@ class DetectorScoreFactory(DjangoModelFactory):
     )
     abstention_reason = factory.LazyAttribute(
         lambda score: "Shorter than the limit of 3 seconds." if score.probability is None else ""
+    )
+
+
+class ModelVersionFactory(DjangoModelFactory):
+    """The row of a model's version; its files lie nowhere."""
+
+    class Meta:
+        model = ModelVersion
+
+    name = "abusive-text"
+    version = factory.Sequence(lambda n: f"1.{n}.0")
+    slot = factory.SelfAttribute("name")
+    task = "abuse"
+    modality = "text"
+    detector = "text"
+    threshold = 0.5
+    source = factory.LazyAttribute(lambda model: f"/models/{model.name}")
+    digest = factory.LazyAttribute(
+        lambda model: hashlib.sha256(f"{model.name}@{model.version}".encode()).hexdigest()
     )
 
 

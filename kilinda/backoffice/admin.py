@@ -2,8 +2,26 @@
 
 from django.contrib import admin
 
-from kilinda.backoffice import audit, content, partners, policies, review, scans, schedules
+from kilinda.backoffice import (
+    audit,
+    content,
+    model_versions,
+    partners,
+    policies,
+    review,
+    scans,
+    schedules,
+)
 
-__all__ = ["audit", "content", "partners", "policies", "review", "scans", "schedules"]
+__all__ = [
+    "audit",
+    "content",
+    "model_versions",
+    "partners",
+    "policies",
+    "review",
+    "scans",
+    "schedules",
+]
 
 admin.site.index_title = "Overview"

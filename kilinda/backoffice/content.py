@@ -119,8 +119,21 @@ class ScoreInline(EvidenceInline):
     """What each detector said."""
 
     model = DetectorScore
-    fields = ("kind", "detector", "version", "label", "probability", "raw", "abstention_reason")
+    fields = (
+        "kind",
+        "detector",
+        "version",
+        "role",
+        "label",
+        "probability",
+        "raw",
+        "abstention_reason",
+    )
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DetectorScore]:
+        """Show shadows too: the column says that theirs have no effect."""
+        return DetectorScore.everything.all()
 
 
 @admin.register(AnalysisResult)

@@ -20,6 +20,7 @@ _GROUPS = {
         ("Social media scans", "travel_explore", "scans", "socialmediascan"),
     ],
     "Policy": [("Policy versions", "tune", "detection", "policy")],
+    "Models": [("Model versions", "neurology", "detection", "modelversion")],
     "Partners": [
         ("Organisations", "apartment", "partners", "organisation"),
         ("People", "group", "partners", "user"),

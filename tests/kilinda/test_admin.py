@@ -53,6 +53,7 @@ def everything(settings, tmp_path, superuser) -> None:
     log.record([log.Act("system", "test.done", "job", str(item.job_id))])
     SocialMediaScan.objects.create(platform="reddit", post_id="t3_1")
     policies.draft_from(policy=Policy.objects.get(), actor=superuser)
+    factories.ModelVersionFactory()
     interval = IntervalSchedule.objects.create(every=5, period=IntervalSchedule.SECONDS)
     PeriodicTask.objects.create(name="sweep", task="detection.tasks.sweep", interval=interval)
     CrontabSchedule.objects.create()
