@@ -18,6 +18,7 @@ from detection import bases, rollout, roster
 from detection.versions import ModelVersion
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import ModelUnusable
+from inference_worker.ocr.reader import TextReader
 from inference_worker.registry import ModelFolder, Registry, build, needed
 from inference_worker.runtime import Observer, Runtime
 from inference_worker.sources import at
@@ -58,11 +59,13 @@ class Lineup:
         modalities: Collection[Modality],
         make_decoder: Callable[[], Decoder] | None,
         observe: Observer,
+        text_reader: TextReader | None = None,
     ) -> None:
         """Load nothing yet: a lane's models are loaded when its runtime is first asked for."""
         self._modalities = frozenset(modalities)
         self._make_decoder = make_decoder
         self._observe = observe
+        self._text_reader = text_reader
         self._runtime: Runtime | None = None
         self._generation = -1
         self._loaded: dict[str, Entry] = {}
@@ -98,7 +101,7 @@ class Lineup:
         registry = self._registry(posts)
         self._generation = generation
         decoder = self._make_decoder() if self._make_decoder else None
-        return Runtime(registry, decoder, self._observe)
+        return Runtime(registry, decoder, self._observe, self._text_reader)
 
     def _follow(self, runtime: Runtime) -> None:
         generation, posts = roster.read(needed(self._modalities))

@@ -27,6 +27,7 @@ from detection.models import AnalysisJob
 from detection.queue import ClaimedJob
 from inference_worker.cores import usable_cores
 from inference_worker.decoding.decoder import Decoder
+from inference_worker.ocr.reader import TextReader, text_reader
 from inference_worker.runtime import Runtime
 from inference_worker.types import Modality
 from kilinda import health, logs, metrics
@@ -76,7 +77,7 @@ def _fetch_models(**_: Any) -> None:
     """Fetch models before the children are made: it may take longer than one may take to start."""
     try:
         for lane in _lanes():
-            lineup.prepare(_MODALITIES[Lane(lane)])
+            lineup.prepare(_modalities(lane))
     finally:
         connections.close_all()  # they are not the children's
 
@@ -90,8 +91,9 @@ def _be_ready(**_: Any) -> None:
 
 
 def _beat(lane: str) -> None:
+    reader = _text_reader(lane)
     while not _stopping.is_set():
-        health.beat(lane)
+        health.beat(lane, reader.version if reader else "")
         time.sleep(BEAT_SECONDS)
 
 
@@ -102,8 +104,18 @@ def runtime(lane: str) -> Runtime:
 
 @cache
 def _lineup(lane: str) -> Lineup:
-    modalities = _MODALITIES[Lane(lane)]
-    return Lineup(modalities, _decoder if lane == Lane.MEDIA else None, _observe)
+    make_decoder = _decoder if lane == Lane.MEDIA else None
+    return Lineup(_modalities(lane), make_decoder, _observe, _text_reader(lane))
+
+
+def _modalities(lane: str) -> set[Modality]:
+    """Return what the lane's models judge: texts too, where texts in pictures are read."""
+    read = {Modality.TEXT} if _text_reader(lane) else set()
+    return _MODALITIES[Lane(lane)] | read
+
+
+def _text_reader(lane: str) -> TextReader | None:
+    return text_reader() if lane == Lane.MEDIA else None
 
 
 def _decoder() -> Decoder:

@@ -8,6 +8,8 @@ from typing import TypedDict
 
 from inference_worker.types import FoundText, Line, Origin, Passage, Segment
 
+MOST_MESSAGES = 40
+"""Judged by themselves; all of them are judged together."""
 MOST_KEPT_CHARACTERS = 20_000
 """Of one found text, stored with the result."""
 
@@ -34,6 +36,35 @@ class KeptText(TypedDict):
 def passage_of(found: FoundText) -> Passage:
     """Return all lines as one text, one below the other."""
     return Passage("\n".join(line.text for line in found.lines), found.language)
+
+
+def messages_of(found: FoundText) -> list[tuple[int, Passage]]:
+    """Return each line of a picture by itself, with the character of `passage_of` it begins at.
+
+    One threat among many harmless messages of a chat would be lost in the whole. Empty where there
+    is only one line, or where lines follow each other in time, as in speech. The longest
+    MOST_MESSAGES are returned.
+    """
+    if len(found.lines) < 2 or any(line.end for line in found.lines):
+        return []
+    begins = accumulate((len(line.text) + 1 for line in found.lines), initial=0)
+    placed = [
+        (at, Passage(line.text, found.language))
+        for at, line in zip(begins, found.lines, strict=False)
+    ]
+    longest = sorted(placed, key=lambda each: -len(each[1].text))[:MOST_MESSAGES]
+    return sorted(longest, key=lambda each: each[0])
+
+
+def judged_part(found: FoundText, segments: Sequence[Segment]) -> tuple[int, Passage]:
+    """Return what a score with these segments was given for: one message, or all of the text.
+
+    With the character of `passage_of` at which it begins.
+    """
+    for begins, message in messages_of(found):
+        if all(begins <= s.start and s.end <= begins + len(message.text) for s in segments):
+            return begins, message
+    return 0, passage_of(found)
 
 
 def in_time(found: FoundText, segments: Iterable[Segment]) -> tuple[Segment, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference_worker.found_text import in_time, kept, over_time, passage_of
+from inference_worker.found_text import in_time, kept, messages_of, over_time, passage_of
 from inference_worker.provenance import observe
 from inference_worker.registry import Registry
 from inference_worker.reliability import GROUPS, weakest
@@ -27,6 +27,7 @@ from inference_worker.types import (
     Passage,
     Picture,
     Prepared,
+    ReadWord,
     Recording,
     Score,
     Segment,
@@ -35,6 +36,8 @@ from inference_worker.types import (
 FRAMES_THAT_DECIDE = 3
 """A video scores as the mean of its highest frames: one is chance, three are a finding."""
 OCR = "tesseract"
+MOST_WORDS_KEPT = 300
+"""Words of a picture kept with their boxes."""
 
 
 class Sense(StrEnum):
@@ -56,6 +59,8 @@ class Look:
     """Place on the time line, for a frame of a video."""
     found_text: FoundText | None = None
     """The text that is looked at, when a machine found it in media."""
+    begins: int = 0
+    """At which character of the found text the part that is looked at begins."""
 
     @property
     def window_count(self) -> int:
@@ -68,7 +73,11 @@ class Look:
             return self.prepared
         judged = self.detector.interpret(self.prepared, logits)
         if self.found_text and isinstance(judged, Score):
-            return replace(judged, segments=in_time(self.found_text, judged.segments))
+            moved = (
+                Segment(each.start + self.begins, each.end + self.begins, each.probability)
+                for each in judged.segments
+            )
+            return replace(judged, segments=in_time(self.found_text, moved))
         return judged
 
 
@@ -94,13 +103,13 @@ def look_at(content: Content, registry: Registry) -> list[Look]:
 
 
 def look_at_text(found: FoundText, registry: Registry) -> list[Look]:
-    """Prepare text found in media for every text detector.
+    """Prepare text found in media for every text detector: all of it, and each message by itself.
 
     Nobody submitted it as a text, so that it is too short to judge is worth no mention.
     """
-    passage = passage_of(found)
     looks = (
-        Look(Sense.TEXT, detector, detector.prepare(passage), found_text=found)
+        Look(Sense.TEXT, detector, detector.prepare(passage), found_text=found, begins=begins)
+        for begins, passage in ((0, passage_of(found)), *messages_of(found))
         for detector in registry.for_modality(Modality.TEXT)
     )
     return [look for look in looks if not _is_too_short(look.prepared)]
@@ -114,7 +123,7 @@ def text_in_pictures(content: Content) -> FoundText | None:
     """Return what OCR read in a picture or in the frames of a video; None if there is nothing."""
     match content:
         case Picture():
-            return over_time(Origin.PICTURE, OCR, [Line(content.text)])
+            return over_time(Origin.PICTURE, OCR, map(Line, content.text.splitlines()))
         case Footage():
             return over_time(Origin.PICTURE, OCR, _shown(content))
         case _:
@@ -146,9 +155,9 @@ def _parts(content: Content) -> Iterator[tuple[Modality, Sense, Any, float | Non
 def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[Judged]:
     """Merge the judgements on single frames into one for each detector; keep the others."""
     whole = [
-        Judged(look.sense, judged, look.found_text.origin if look.found_text else None)
+        Judged(look.sense, judged)
         for look, judged in looked
-        if look.at_seconds is None
+        if look.at_seconds is None and look.found_text is None
     ]
     frames: dict[tuple[str, str], list[tuple[Look, Judgement]]] = {}
     for look, judged in looked:
@@ -156,7 +165,28 @@ def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[J
             author = look.detector.name, look.detector.version
             frames.setdefault(author, []).append((look, judged))
     over_frames = [_over_frames(content, each) for each in frames.values()]
-    return over_frames + whole + _missing_parts(content) + _credential(content)
+    return [
+        *over_frames,
+        *whole,
+        *_over_messages(looked),
+        *_missing_parts(content),
+        *_credential(content),
+    ]
+
+
+def _over_messages(looked: Sequence[tuple[Look, Judgement]]) -> list[Judged]:
+    """Keep of each detector the highest score of the found text as a whole and of its messages."""
+    said: dict[tuple[str, str, Origin], list[Judgement]] = {}
+    for look, judged in looked:
+        if look.found_text:
+            author = look.detector.name, look.detector.version, look.found_text.origin
+            said.setdefault(author, []).append(judged)
+    return [Judged(Sense.TEXT, _highest(each), origin) for (*_, origin), each in said.items()]
+
+
+def _highest(said: Sequence[Judgement]) -> Judgement:
+    scores = (each for each in said if isinstance(each, Score))
+    return max(scores, key=lambda score: score.probability, default=said[0])
 
 
 def _credential(content: Content) -> list[Judged]:
@@ -227,7 +257,17 @@ def facts_of(content: Content, heard: FoundText | None = None) -> dict[str, Any]
         facts["content_credential"] = content.provenance.state.value
     if found:
         facts["found_text"] = found
+    if isinstance(content, Picture) and content.words:
+        facts["read_words"] = [_kept_word(word) for word in content.words[:MOST_WORDS_KEPT]]
     return facts
+
+
+def _kept_word(word: ReadWord) -> list[Any]:
+    """Return left, top, width and height in thousandths of the picture, confidence and text."""
+    left, top, right, bottom = (
+        round(1000 * share) for share in (word.left, word.top, word.right, word.bottom)
+    )
+    return [left, top, right - left, bottom - top, round(word.confidence, 2), word.text[:60]]
 
 
 def _measures(content: Content) -> dict[str, float | int | bool]:

@@ -22,6 +22,7 @@ import numpy as np
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import DecoderLost, Undecodable
 from inference_worker.looks import Judged, Look, add_up, facts_of, look_at
+from inference_worker.ocr.reader import TextReader
 from inference_worker.registry import Registry
 from inference_worker.trials import Standings
 from inference_worker.types import Content, Detector, Judgement, Modality, Passage, Prepared, Window
@@ -124,11 +125,17 @@ class Runtime:
     """Drains sources through the models of one process. Make one a process and keep it."""
 
     def __init__(
-        self, registry: Registry, decoder: Decoder | None, observe: Observer | None = None
+        self,
+        registry: Registry,
+        decoder: Decoder | None,
+        observe: Observer | None = None,
+        text_reader: TextReader | None = None,
     ) -> None:
-        """`decoder` may be None for a worker that only judges text."""
+        """`decoder` may be None for a worker that only judges text, `text_reader` for one that
+        does not read what is written in pictures."""
         self.registry = registry
         self._decoder = decoder
+        self._text_reader = text_reader
         self._observe = observe or (lambda label, seconds: None)
         self._taker = ThreadPoolExecutor(1, "take-in")
         self._writer = ThreadPoolExecutor(1, "write")
@@ -205,8 +212,9 @@ class Runtime:
     def _prepared(self, work: Work[J], content: Content, source: Source[J]) -> Item[J] | None:
         try:
             registry = self.registry.drawn(work.draw)
-            looks = look_at(content, registry)
-            return Item(work.job, content, looks, registry.standings(work.draw))
+            read = self._text_reader.read(content) if self._text_reader else content
+            looks = look_at(read, registry)
+            return Item(work.job, read, looks, registry.standings(work.draw))
         except Exception:
             log.exception("preparing failed")
             source.retry(

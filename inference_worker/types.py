@@ -89,6 +89,18 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadWord:
+    """A word that OCR read: its box as shares of the picture, and its confidence, all 0..1."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded picture: uint8 RGB of shape (height, width, 3), orientation applied."""
 
@@ -96,7 +108,9 @@ class Picture:
     original_width: int
     original_height: int
     text: str = ""
-    """What OCR read in it, line by line; empty without text or without OCR."""
+    """What OCR read in it, a message or caption a line; empty without text or without OCR."""
+    words: tuple[ReadWord, ...] = ()
+    """The words of `text` and where they stand."""
     provenance: Provenance | None = None
     """None where nobody looked."""
 

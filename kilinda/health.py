@@ -79,10 +79,26 @@ def summary(_request: HttpRequest) -> JsonResponse:
     findings = report(REQUIRED)
     workers = report(WORKERS)
     healthy = "ok" if all(workers.values()) else "degraded"
-    return _answer(findings | workers, healthy if all(findings.values()) else "failing")
+    status = healthy if all(findings.values()) else "failing"
+    return _answer(findings | workers, status, text_in_pictures=_text_in_pictures(findings))
 
 
-def _answer(findings: Mapping[str, Finding], status: str) -> JsonResponse:
+def _text_in_pictures(findings: Mapping[str, Finding]) -> str:
+    """Say what reads the text in pictures; its lack is a choice of the operator, not a failure."""
+    unknown = "unknown: no live media worker"
+    if not findings["broker"]:
+        return unknown
+    try:
+        (told,) = _broker().mget([_beat_key("media")])
+    except redis.RedisError:
+        return unknown
+    if told is None:
+        return unknown
+    said = told if isinstance(told, str) else told.decode()
+    return said or "off: tesseract is not installed on the media worker"
+
+
+def _answer(findings: Mapping[str, Finding], status: str, **more: str) -> JsonResponse:
     checks = {
         name: {
             "status": "ok" if finding else "failing",
@@ -95,6 +111,7 @@ def _answer(findings: Mapping[str, Finding], status: str) -> JsonResponse:
         "status": status,
         "failed": [name for name, finding in findings.items() if not finding],
         "checks": checks,
+        **more,
     }
     return JsonResponse(body, status=503 if status == "failing" else 200)
 
@@ -272,11 +289,14 @@ WORKERS: Mapping[str, Check] = {"workers": check_workers, "rollout": check_rollo
 # --- Heartbeats ----------------------------------------------------------------------------------
 
 
-def beat(lane: str) -> None:
-    """Say that a worker of this lane is alive. Call it every few seconds; it never raises for a
-    broker that is away, because the work does not depend on it."""
+def beat(lane: str, reads_pictures_by: str = "") -> None:
+    """Say that a worker of this lane is alive, and what it reads the text in pictures by.
+
+    Call it every few seconds; it never raises for a broker that is away, because the work does not
+    depend on it.
+    """
     try:
-        _broker().set(_beat_key(lane), "alive", ex=BEAT_LIFETIME_SECONDS)
+        _broker().set(_beat_key(lane), reads_pictures_by, ex=BEAT_LIFETIME_SECONDS)
     except redis.RedisError as error:
         log.warning("heartbeat not delivered", lane=lane, error=type(error).__name__)
 

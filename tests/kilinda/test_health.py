@@ -172,6 +172,16 @@ def test_a_heartbeat_in_every_lane_makes_it_whole(client, clean_redis):
     assert client.get("/health").json()["status"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("tesseract 5.3.0 (eng)", "tesseract 5.3.0 (eng)"), ("", "off: tesseract is not installed")],
+)
+def test_it_says_what_reads_the_text_in_pictures(client, clean_redis, told, shown):
+    assert client.get("/health").json()["text_in_pictures"].startswith("unknown")
+    health.beat("media", told)
+    assert client.get("/health").json()["text_in_pictures"].startswith(shown)
+
+
 def test_a_heartbeat_does_not_outlive_its_worker(clean_redis):
     health.beat("screen")
     [key] = clean_redis.keys("kilinda:beat:*")
