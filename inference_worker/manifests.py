@@ -1,24 +1,21 @@
-"""Runs a model over labelled items through the loop that production uses, and measures it."""
+"""Reads a csv of labelled items, strictly: what is wrong is named by line and column."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from inference_worker.errors import InferenceError
-from inference_worker.evaluation import Report, evaluate
-from inference_worker.registry import ModelFolder
-from inference_worker.runtime import Analysed, Runtime, Work
-from inference_worker.types import Modality, Passage, Score
 
 POSITIVE = frozenset({"1", "spoof", "ai", "true", "abuse", "synthetic", "fake"})
 NEGATIVE = frozenset({"0", "bonafide", "real", "false", "normal", "authentic"})
-_CLAIM = 64
+MOST_NAMED = 5
+"""Missing files that are named in one message; the others are counted."""
 
 
 class ManifestUnusable(InferenceError):
@@ -30,106 +27,115 @@ class Labelled:
     """One line of a manifest. Exactly one of `text` and `path` is set."""
 
     number: int
+    """Place among the items, from 0."""
     label: int
     source: str
     language: str
     text: str | None
     path: Path | None
+    condition: str = ""
+    line: int = 0
+    """Where it begins in the file, from 1, the header's line counted."""
+
+    @property
+    def groups(self) -> list[str]:
+        """Return the groups it is compared in, in words."""
+        named = (
+            ("source", self.source),
+            ("language", self.language),
+            ("condition", self.condition),
+        )
+        return [f"{kind} {name}" for kind, name in named if name]
 
 
 def read(manifest: Path) -> list[Labelled]:
-    """Read a csv (or csv.gz) with columns file or text, label, source and lang.
+    """Read a csv (or csv.gz) with columns file or text, label, and any of source, lang, condition.
 
-    Files are found beside the manifest. Raises ManifestUnusable, naming the line and column.
+    Files are found beside the manifest and must exist. Raises ManifestUnusable, naming the line and
+    column.
     """
     csv.field_size_limit(sys.maxsize)
     opener = gzip.open if manifest.suffix == ".gz" else open
     try:
-        with opener(manifest, "rt", encoding="utf-8", newline="") as lines:
-            return [
-                _labelled(n, row, manifest.parent) for n, row in enumerate(csv.DictReader(lines))
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestUnusable(f"{manifest.name} cannot be read: {error}") from error
+        with opener(manifest, "rt", encoding="utf-8-sig", newline="") as lines:
+            items = list(_items(csv.DictReader(lines, strict=True), manifest))
+    except OSError as error:
+        why = error.strerror or error
+        raise ManifestUnusable(f"{manifest} cannot be read: {why}.") from error
+    except (EOFError, zlib.error) as error:
+        raise ManifestUnusable(f"{manifest.name} is no whole gzip file: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ManifestUnusable(
+            f"{manifest.name} is not UTF-8: byte {error.start} of a piece cannot be read. "
+            "Save it as UTF-8."
+        ) from error
+    _check(items, manifest)
+    return items
 
 
-def _labelled(number: int, row: dict[str, str | None], folder: Path) -> Labelled:
+def _items(rows: csv.DictReader[str], manifest: Path) -> Iterator[Labelled]:
+    columns = rows.fieldnames or ()
+    _check_columns(columns, manifest)
+    begins = rows.line_num + 1
+    try:
+        for number, row in enumerate(rows):
+            yield _labelled(number, begins, row, manifest.parent)
+            begins = rows.line_num + 1
+    except csv.Error as error:
+        raise ManifestUnusable(f"{manifest.name}, line {begins}: {error}.") from error
+
+
+def _check_columns(columns: Sequence[str], manifest: Path) -> None:
+    if not columns:
+        raise ManifestUnusable(f"{manifest.name} is empty: it needs a line with column names.")
+    there = ", ".join(columns)
+    if "label" not in columns:
+        raise ManifestUnusable(f"{manifest.name}, line 1: no column label among: {there}.")
+    if not {"text", "file"} & set(columns):
+        raise ManifestUnusable(f"{manifest.name}, line 1: no column text or file among: {there}.")
+    if len(set(columns)) != len(columns):
+        raise ManifestUnusable(f"{manifest.name}, line 1: a column is named twice: {there}.")
+
+
+def _labelled(number: int, line: int, row: dict[str, str | None], folder: Path) -> Labelled:
+    if None in row:  # what csv puts there: cells beyond the last column
+        raise ManifestUnusable(
+            f"Line {line}: more cells than columns; quote the text that holds a comma."
+        )
     text, file = row.get("text"), row.get("file")
     if bool(text) == bool(file):
-        raise ManifestUnusable(f"Line {number + 2}: give one of the columns text and file.")
+        both = "both are filled" if text else "both are empty"
+        raise ManifestUnusable(f"Line {line}: give one of the columns text and file; {both}.")
     return Labelled(
         number=number,
-        label=_label(number, row.get("label") or ""),
+        label=_label(line, row.get("label") or ""),
         source=row.get("source") or "unknown",
         language=row.get("lang") or "",
         text=text or None,
         path=folder / file if file else None,
+        condition=row.get("condition") or "",
+        line=line,
     )
 
 
-def _label(number: int, label: str) -> int:
-    if label.lower() in POSITIVE | NEGATIVE:
-        return int(label.lower() in POSITIVE)
-    known = ", ".join(sorted(POSITIVE | NEGATIVE))
-    raise ManifestUnusable(f"Line {number + 2}: label {label!r} is none of {known}.")
-
-
-class ManifestSource:
-    """The runtime's source for a manifest: hands out its lines and keeps each probability."""
-
-    def __init__(
-        self, items: Sequence[Labelled], folder: ModelFolder, progress: Callable[[int], None]
-    ) -> None:
-        """`progress` is told how many items are done."""
-        self._waiting: Iterator[Labelled] = iter(items)
-        self._folder = folder
-        self._progress = progress
-        self.probabilities: dict[int, float] = {}
-        self.reasons: dict[int, str] = {}
-
-    def claim(self) -> list[Work[Labelled]]:
-        """Hand out the next lines."""
-        return [self._work(item) for item in islice(self._waiting, _CLAIM)]
-
-    def _work(self, item: Labelled) -> Work[Labelled]:
-        if item.text is not None:
-            passage = Passage(item.text, item.language or None)
-            return Work(item, Modality.TEXT, passage=passage)
-        return Work(item, self._folder.modality, path=item.path)
-
-    def finish(self, analysed: Sequence[Analysed[Labelled]]) -> None:
-        """Keep what the model under test said."""
-        for each in analysed:
-            for said in (judged.judgement for judged in each.judged):
-                if said.detector != self._folder.name:
-                    continue
-                if isinstance(said, Score):
-                    self.probabilities[each.job.number] = said.probability
-                else:
-                    self.reasons[each.job.number] = said.code
-        self._progress(len(self.probabilities) + len(self.reasons))
-
-    def fail(self, job: Labelled, code: str, reason: str) -> None:
-        """Count what cannot be read as not judged."""
-        self.reasons[job.number] = code
-
-    def retry(self, job: Labelled, code: str, reason: str) -> None:
-        """Count what breaks the detector as not judged; the loop has logged why."""
-        self.reasons[job.number] = code
-
-
-def measure(
-    runtime: Runtime, task: str, items: Sequence[Labelled], progress: Callable[[int], None]
-) -> Report:
-    """Run the task's model over the items; return its figures. Raises ModelUnusable if none."""
-    folder, _ = runtime.registry.for_task(task)
-    source = ManifestSource(items, folder, progress)
-    runtime.drain(source)
-    return evaluate(
-        [item.label for item in items],
-        [source.probabilities.get(item.number) for item in items],
-        [item.source for item in items],
-        [item.language for item in items],
-        [item.number not in source.probabilities for item in items],
-        threshold=folder.threshold,
+def _label(line: int, label: str) -> int:
+    said = label.strip().lower()
+    if said in POSITIVE | NEGATIVE:
+        return int(said in POSITIVE)
+    yes, no = ", ".join(sorted(POSITIVE)), ", ".join(sorted(NEGATIVE))
+    raise ManifestUnusable(
+        f"Line {line}, column label: {label!r} is not known. It is true: {yes}. It is not: {no}."
     )
+
+
+def _check(items: Sequence[Labelled], manifest: Path) -> None:
+    if not items:
+        raise ManifestUnusable(f"{manifest.name} has column names and no items.")
+    missing = [item for item in items if item.path and not item.path.is_file()]
+    if missing:
+        named = "; ".join(f"line {item.line}: {item.path}" for item in missing[:MOST_NAMED])
+        more = f"; and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        raise ManifestUnusable(
+            f"{len(missing)} of {len(items)} files are missing (column file, {named}{more}). "
+            "Paths are taken from the manifest's folder."
+        )

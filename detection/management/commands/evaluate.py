@@ -1,58 +1,122 @@
-"""`manage.py evaluate`: measure the active model of a task on labelled data."""
+"""`manage.py evaluate`: measure a model on labelled data, alone or against another version.
+
+Needs no server: manage.py runs it with kilinda.settings_offline.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from inference_worker.decoding.decoder import Decoder
+from inference_worker import tables
+from inference_worker.comparison import Answers, Comparison, compare
 from inference_worker.errors import InferenceError
-from inference_worker.evaluation import Report, table
-from inference_worker.manifests import measure, read
-from inference_worker.registry import load_models
-from inference_worker.runtime import Runtime
+from inference_worker.evaluation import LEVELS
+from inference_worker.manifests import Labelled, read
+from inference_worker.measuring import Measured, find, run
+from inference_worker.registry import ModelFolder, sha256
+
+
+def percent(written: str) -> float:
+    """Return a percentage as a share."""
+    try:
+        share = float(written.rstrip("% ")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ArgumentTypeError(f"{written!r} is no percentage above 0 and up to 100")
+    return share
 
 
 class Command(BaseCommand):
-    help = "Run the active model of a task over a manifest and print how good it is."
+    help = "Run a model over a csv of labelled items and print how good it is."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--task", required=True, help="abuse, synthetic_speech, synthetic_image"
-        )
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--task", help="abuse, synthetic_speech, synthetic_image, ...")
+        which.add_argument("--model", help="NAME, NAME@VERSION, or a model folder")
         parser.add_argument("--manifest", required=True, type=Path, help="csv or csv.gz")
+        parser.add_argument("--models", type=Path, help="folder of models, else KILINDA_MODELS")
+        parser.add_argument(
+            "--against", metavar="MODEL", help="compare with this one: as --model, on the same task"
+        )
+        parser.add_argument(
+            "--at", type=percent, action="append", default=[], metavar="PERCENT",
+            help="count the alarms from this score up too; may be repeated",
+        )  # fmt: skip
         parser.add_argument("--json", type=Path, help="also write the figures here")
+        parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 
-    def handle(self, *, task: str, manifest: Path, json: Path | None = None, **_: Any) -> None:
+    def handle(self, *, manifest: Path, **options: Any) -> None:
+        if options["json"]:
+            _check_writable(options["json"])  # now, not after an hour of judging
         try:
-            report = self._report(task, manifest)
+            self._evaluate(read(manifest), manifest, **options)
         except InferenceError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(table(report))
-        if json:
-            json.write_text(dumps(report))
 
-    def _report(self, task: str, manifest: Path) -> Report:
-        items = read(manifest)
-        registry = load_models(Path(settings.KILINDA_MODELS))
-        runtime = Runtime(registry, Decoder() if items and items[0].path else None)
+    def _evaluate(self, items: list[Labelled], manifest: Path, **options: Any) -> None:
+        root, seed = options["models"] or Path(settings.KILINDA_MODELS), options["seed"]
+        folder = find(root, task=options["task"], model=options["model"])
+        other = options["against"]
+        old = find(root, task=folder.task, model=other) if other else None
+        measured = self._run(folder, items)
+        report = measured.report(items, sorted({*LEVELS, *options["at"]}), seed)
+        self._say(f"{folder} ({folder.task}) on {manifest.name}, {len(items)} items")
+        self._say(tables.figures(report, measured.not_judged))
+        self._say("Does a probability mean what it says?", tables.diagram(report["curve"]))
+        self._say("How many alarms are right?", tables.alarms(report["levels"], folder.threshold))
+        found: dict[str, Any] = {
+            **report,
+            "model": str(folder),
+            "manifest": {"name": manifest.name, "sha256": sha256(manifest), "items": len(items)},
+            "not_judged": measured.not_judged,
+        }
+        if old:
+            found["comparison"] = self._compare(items, self._run(old, items), measured, seed)
+        if options["json"]:
+            written = json.dumps(found, indent=2) + "\n"
+            options["json"].write_text(written, encoding="utf-8")
+
+    def _run(self, folder: ModelFolder, items: list[Labelled]) -> Measured:
+        return run(folder, items, lambda done: self._progress(str(folder), done, len(items)))
+
+    def _compare(
+        self, items: list[Labelled], old: Measured, new: Measured, seed: int
+    ) -> Comparison:
+        before, after = (
+            Answers(
+                str(each.folder),
+                [each.probabilities.get(item.number) for item in items],
+                each.folder.threshold,
+            )
+            for each in (old, new)
+        )
+        labels, groups = [item.label for item in items], [item.groups for item in items]
         try:
-            return measure(runtime, task, items, lambda done: self._progress(done, len(items)))
-        finally:
-            runtime.close()
+            found = compare(labels, before, after, groups, seed=seed)
+        except ValueError as error:
+            raise CommandError(f"The models cannot be compared: {error}.") from error
+        self._say("Is it better than the other version?", tables.comparison(found))
+        return found
 
-    def _progress(self, done: int, total: int) -> None:
+    def _say(self, *parts: str) -> None:
+        self.stdout.write("\n".join(parts) + "\n\n")
+
+    def _progress(self, model: str, done: int, total: int) -> None:
         if sys.stderr.isatty():
-            self.stderr.write(f"\r{done} / {total}", ending="\n" if done == total else "")
+            self.stderr.write(f"\r{model}: {done} / {total}", ending="\n" if done == total else "")
 
 
-def dumps(report: Report) -> str:
-    """Return the report as indented JSON."""
-    return json.dumps(report, indent=2)
+def _check_writable(path: Path) -> None:
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}.") from error
