@@ -35,6 +35,8 @@ from inference_worker.types import (
 
 FRAMES_THAT_DECIDE = 3
 """A video scores as the mean of its highest frames: one is chance, three are a finding."""
+NOT_IN_FRAMES = frozenset({"manipulated_image"})
+"""Labels that are not looked for in a video: its compression repeats and replaces parts."""
 OCR = "tesseract"
 MOST_WORDS_KEPT = 300
 """Words of a picture kept with their boxes."""
@@ -97,6 +99,7 @@ def look_at(content: Content, registry: Registry) -> list[Look]:
         Look(sense, detector, detector.prepare(part), at)
         for modality, sense, part, at in _parts(content)
         for detector in registry.for_modality(modality)
+        if at is None or detector.label not in NOT_IN_FRAMES
     ]
     seen = text_in_pictures(content)
     return looks + look_at_text(seen, registry) if seen else looks

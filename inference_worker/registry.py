@@ -33,6 +33,7 @@ DETECTORS: Mapping[str, str] = {
     "text": "inference_worker.detectors.text:TextDetector",
     "speech": "inference_worker.detectors.speech:SpeechDetector",
     "image": "inference_worker.detectors.image:ImageDetector",
+    "manipulation": "inference_worker.detectors.manipulation:ManipulationDetector",
 }
 """Detector key in kilinda.json to the class that loads it; imported only when it is needed."""
 
