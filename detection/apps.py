@@ -6,5 +6,7 @@ class DetectionConfig(AppConfig):
     verbose_name = "Detection"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from detection import checks  # noqa: F401 - importing registers them
+        """Register the system checks, and what goes when a score goes."""
+        from detection import checks, evidence_files  # noqa: F401 - importing registers checks
+
+        evidence_files.connect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -136,6 +137,19 @@ def local_path(name: str) -> Path | None:
         return Path(default_storage.path(name))
     except NotImplementedError:  # an object storage has no paths
         return None
+
+
+@contextlib.contextmanager
+def local_file(media: Media) -> Iterator[Path]:
+    """Yield a path to the bytes, copied first where the storage has no paths."""
+    if local := local_path(media.storage_name):
+        yield local
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        with default_storage.open(media.storage_name) as original:
+            shutil.copyfileobj(original, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 def _make_folders(folder: Path) -> list[Path]:

@@ -23,6 +23,11 @@ TASKS = {
     AnalysisJob.Lane.MEDIA: "detection.tasks.drain_media",
 }
 
+EXPLAINERS = {
+    AnalysisJob.Lane.SCREEN: "detection.tasks.explain_screen",
+    AnalysisJob.Lane.MEDIA: "detection.tasks.explain_media",
+}
+
 
 class Ringer:
     """Publishes rings from a daemon thread that starts with the first ring of the process."""
@@ -74,6 +79,6 @@ def ring_at_once(lane: str) -> bool:
     return publish(TASKS[AnalysisJob.Lane(lane)])
 
 
-def ask_for_evidence(score_id: int) -> None:
-    """Ask a screen worker to explain a score of a text. Never blocks, never raises."""
-    _ringer.ring("detection.tasks.explain", score_id)
+def ask_for_evidence(score_id: int, lane: str) -> None:
+    """Ask a worker of the lane to explain a score. Never blocks, never raises."""
+    _ringer.ring(EXPLAINERS[AnalysisJob.Lane(lane)], score_id)

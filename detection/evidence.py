@@ -1,74 +1,65 @@
-"""What a score rests on, computed when somebody looks and kept beside it."""
+"""Where a score's evidence stands, and asking a worker for it (`detection.explaining`).
+
+It is computed when a reviewer opens the item, not before: most content is never opened, a surge is
+no time for extra work, and a first look at the content should not be led by the machine's reasons.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+import time
+from enum import StrEnum
 
-import structlog
+from detection import doorbell
+from detection.models import AnalysisJob, ContentType, DetectorScore
 
-from detection import doorbell, lineup
-from detection.models import DetectorScore, ScoreKind
-from inference_worker.errors import ModelUnusable, SourceUnavailable
-from inference_worker.registry import Registry
-from inference_worker.trials import OnTrial
-from inference_worker.types import Explains, Passage, Score, Segment
-
-log = structlog.get_logger(__name__)
+LONGEST_SECONDS = 180
+"""After this a computation counts as lost: Celery ends the task then."""
 
 
-def is_missing(score: DetectorScore) -> bool:
-    """Say whether the score is of a text, was given, and has not been explained yet."""
-    return score.kind == ScoreKind.TEXT and bool(score.segments) and not score.evidence
+class State(StrEnum):
+    """Where a score's evidence stands."""
+
+    NONE = "none"
+    """The detector did not judge: there is nothing to explain."""
+    MISSING = "missing"
+    COMPUTING = "computing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+def state_of(score: DetectorScore) -> State:
+    """Return where the score's evidence stands now."""
+    if score.probability is None:
+        return State.NONE
+    stated = score.evidence.get("state")
+    if stated is None:
+        return State.MISSING
+    if stated == State.COMPUTING and score.evidence["since"] < time.time() - LONGEST_SECONDS:
+        return State.FAILED
+    return State(stated)
+
+
+def failure_of(score: DetectorScore) -> str:
+    """Return in words why there is no evidence; only for State.FAILED."""
+    lost = f"The computation did not end within {LONGEST_SECONDS} seconds."
+    return str(score.evidence.get("failure", lost))
 
 
 def ask_for(score: DetectorScore) -> None:
-    """Have a worker explain the score, unless that has been done."""
-    if is_missing(score):
-        doorbell.ask_for_evidence(score.pk)
+    """Have a worker explain the score, unless that was done or is being done."""
+    if state_of(score) is State.MISSING:
+        doorbell.ask_for_evidence(score.pk, lane_of(score))
 
 
-def explain(score_id: int, registry: Registry) -> None:
-    """Store the weight of each word: its share of the log odds of the worst window.
-
-    Stored as {"words": [{"start", "end", "weight"}]}, offsets in characters of the text. Only the
-    version of the detector that gave a score can explain it; where that can no longer be had,
-    {"unavailable": why} is stored instead.
-    """
-    score = DetectorScore.objects.select_related("result__job__submission").get(pk=score_id)
-    try:
-        detector = _author(score, registry)
-    except ModelUnusable as error:
-        log.warning("score cannot be explained", reason=str(error))
-        if not isinstance(error, SourceUnavailable):  # else it may be there the next time
-            DetectorScore.objects.filter(pk=score_id).update(evidence={"unavailable": str(error)})
-        return
-    submission = score.result.job.submission
-    found = detector.explain(Passage(submission.text, submission.language or None), _said(score))
-    score.evidence = {"words": [asdict(word) for word in found.words]}
-    score.save(update_fields=["evidence"])
+def try_again(score: DetectorScore) -> None:
+    """Have a worker explain the score once more, if it failed or no worker has taken it."""
+    if state_of(score) is State.FAILED:
+        DetectorScore.objects.filter(pk=score.pk, evidence=score.evidence).update(evidence={})
+        score.refresh_from_db(fields=["evidence"])
+    ask_for(score)
 
 
-def _author(score: DetectorScore, registry: Registry) -> Any:
-    """Return the version that gave the score, loaded for this where it is out of use.
-
-    Raises ModelUnusable.
-    """
-    author = f"{score.detector}@{score.version}"
-    judging = {str(folder): detector for folder, detector in registry.entries}
-    found = judging.get(author) or lineup.load_version(score.detector, score.version)
-    detector = found.detector if isinstance(found, OnTrial) else found
-    if not isinstance(detector, Explains):
-        raise ModelUnusable(f"{author} does not explain its scores.")
-    return detector
-
-
-def _said(score: DetectorScore) -> Score:
-    return Score(
-        detector=score.detector,
-        version=score.version,
-        label=score.label,
-        probability=score.probability or 0.0,
-        raw=score.raw or 0.0,
-        segments=tuple(Segment(**segment) for segment in score.segments),
-    )
+def lane_of(score: DetectorScore) -> AnalysisJob.Lane:
+    """Return the lane whose workers have what it takes: media need a decoder."""
+    is_text = score.result.content_type == ContentType.TEXT
+    return AnalysisJob.Lane.SCREEN if is_text else AnalysisJob.Lane.MEDIA

@@ -195,7 +195,7 @@ def _in_role(post: Post, entry: Entry) -> Entry:
 
 
 @lru_cache(maxsize=1)
-def load_version(name: str, version: str) -> Detector:
+def load_version(name: str, version: str) -> Entry:
     """Build a version that is out of use, to explain what it said; the last one is kept.
 
     Raises ModelUnusable where it was never registered or its files can no longer be had.
@@ -203,4 +203,4 @@ def load_version(name: str, version: str) -> Detector:
     row = ModelVersion.objects.filter(name=name, version=version).first()
     if row is None:
         raise ModelUnusable(f"{name}@{version} is not registered: it cannot be loaded any more.")
-    return load(roster.post_of(row))[1]
+    return load(roster.post_of(row))

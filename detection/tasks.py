@@ -18,7 +18,7 @@ from celery.signals import celeryd_after_setup, worker_process_init, worker_shut
 from django.conf import settings
 from django.db import connections
 
-from detection import blobs, doorbell, evidence, lineup, queue, scoring
+from detection import blobs, doorbell, explaining, lineup, queue, scoring
 from detection.arrivals import attach_fetched
 from detection.errors import FetchError, FetchRefused
 from detection.fetching import fetch
@@ -203,9 +203,20 @@ def _fetch(job: ClaimedJob) -> None:
 
 
 @shared_task(time_limit=HARD_LIMIT_SECONDS)
-def explain(score_id: int) -> None:
-    """Find out which words a text's score rests on, because somebody looks at it."""
-    evidence.explain(score_id, runtime(Lane.SCREEN).registry)
+def explain_screen(score_id: int) -> None:
+    """Find out what a text's score rests on, because somebody looks at it."""
+    _explain(score_id, Lane.SCREEN)
+
+
+@shared_task(time_limit=HARD_LIMIT_SECONDS)
+def explain_media(score_id: int) -> None:
+    """Find out what a score of media rests on, because somebody looks at it."""
+    _explain(score_id, Lane.MEDIA)
+
+
+def _explain(score_id: int, lane: str) -> None:
+    machine = runtime(lane)
+    explaining.explain(score_id, machine.registry, machine.decoder)
 
 
 @shared_task

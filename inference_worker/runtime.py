@@ -134,7 +134,7 @@ class Runtime:
         """`decoder` may be None for a worker that only judges text, `text_reader` for one that
         does not read what is written in pictures."""
         self.registry = registry
-        self._decoder = decoder
+        self.decoder = decoder
         self._text_reader = text_reader
         self._observe = observe or (lambda label, seconds: None)
         self._taker = ThreadPoolExecutor(1, "take-in")
@@ -151,8 +151,8 @@ class Runtime:
         """End the threads and the decoder."""
         for pool in (self._taker, self._readers, self._writer):
             pool.shutdown()
-        if self._decoder:
-            self._decoder.close()
+        if self.decoder:
+            self.decoder.close()
 
     def drain(self, source: Source[J]) -> int:
         """Work until the source has no more; return how many items went through the models."""
@@ -198,9 +198,9 @@ class Runtime:
                 yield item
 
     def _read(self, work: Work[J], path: Path, source: Source[J]) -> Item[J] | None:
-        assert self._decoder is not None, "this worker was started without a decoder"
+        assert self.decoder is not None, "this worker was started without a decoder"
         try:
-            content = self._decoder.decode(path, work.modality)
+            content = self.decoder.decode(path, work.modality)
         except Undecodable as refused:
             source.fail(work.job, refused.code, str(refused))
             return None

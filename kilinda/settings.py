@@ -119,7 +119,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_ROUTES = {
     "detection.tasks.drain_screen": {"queue": "screen"},
     "detection.tasks.drain_media": {"queue": "media"},
-    "detection.tasks.explain": {"queue": "screen"},
+    "detection.tasks.explain_screen": {"queue": "screen"},
+    "detection.tasks.explain_media": {"queue": "media"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 2

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, TypedDict
 
 from detection import fusion
-from detection.evidence import is_missing
+from detection.evidence import State, state_of
 from detection.fusion import Levels
 from detection.models import AnalysisResult, ContentType, DetectorScore, RiskLevel, ScoreKind
 from detection.policies import rules_of
@@ -24,7 +24,7 @@ class SegmentRow(TypedDict):
 
 
 class Word(TypedDict):
-    """A stored word: characters of a text; how far the log odds fall when it is left out."""
+    """A stored word: characters of a text; its share of the log odds of its window."""
 
     start: int
     end: int
@@ -36,9 +36,8 @@ STRENGTHS = (0.25, 0.5, 0.75)
 
 SHOWN_ELSEWHERE = {"reasons", "found_text"}
 
-LEAST_WEIGHT = 1 / 32
-"""Where the largest weight is below, nothing is marked: log odds of 4 to 8 are computed in steps of
-this size where a model runs in bfloat16, so that rounding alone moves them as much."""
+LEAST_WEIGHT = 0.05
+"""Where the largest weight is below, nothing is marked: it moves no probability by a percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,8 @@ class Explained:
 class Piece:
     """A stretch of text that is coloured as one.
 
-    Coloured by its segment's level, or marked as a word that raises the score, by its strength of
-    1 to 3; neither means that nothing was found in it.
+    Coloured by its segment's level, or marked as a word by its strength of 1 to 3, whether it
+    raises the score (weight above 0) or lowers it; neither means that nothing was found in it.
     """
 
     text: str
@@ -112,10 +111,6 @@ class Evidence:
         parts = [part for each in self.opinions if each.score.kind == kind for part in each.parts]
         return sorted(parts, key=lambda part: part.start)
 
-    def unexplained(self) -> list[DetectorScore]:
-        """Return the scores of a text whose words have not been weighed."""
-        return [each.score for each in self.opinions if is_missing(each.score)]
-
     def explained(self) -> Explained | None:
         """Return the stretch whose words were weighed, of the highest score if there are more.
 
@@ -125,12 +120,19 @@ class Evidence:
         if not weighed:
             return None
         score = max(weighed, key=lambda score: score.probability or 0.0)
-        worst = max(score.segments, key=lambda segment: segment["probability"])
-        return Explained(int(worst["start"]), int(worst["end"]), tuple(score.evidence["words"]))
+        facts = score.evidence["facts"]
+        return Explained(facts["start"], facts["end"], tuple(facts["words"]))
+
+
+def words_of(score: DetectorScore) -> tuple[Word, ...]:
+    """Return the weighed words of a score; none where it has not been explained."""
+    if state_of(score) is not State.READY:
+        return ()
+    return tuple(score.evidence["facts"].get("words", ()))
 
 
 def _has_a_raising_word(score: DetectorScore) -> bool:
-    return any(word["weight"] >= LEAST_WEIGHT for word in score.evidence.get("words", ()))
+    return any(word["weight"] >= LEAST_WEIGHT for word in words_of(score))
 
 
 _FIELD = {
@@ -194,7 +196,7 @@ def _level(percent: float, levels: Levels | None) -> str:
 def pieces(text: str, parts: Sequence[Part], explained: Explained | None = None) -> list[Piece]:
     """Cut a text where colours change. Where parts overlap, the highest score wins.
 
-    In the explained stretch the words that raise the score are marked instead.
+    In the explained stretch the words that raise or lower the score are marked instead.
     """
     if explained is None:
         return _coloured(text, 0, len(text), parts)
@@ -225,15 +227,20 @@ def _piece(text: str, over: Sequence[Part]) -> Piece:
 
 
 def _marked(text: str, start: int, end: int, words: Sequence[Word]) -> list[Piece]:
-    largest = max(word["weight"] for word in words)
+    largest = max(abs(word["weight"]) for word in words)
     found, reached = [], start
     for word in sorted(words, key=lambda word: word["start"]):
-        if strength := sum(word["weight"] >= share * largest for share in STRENGTHS):
+        if strength := strength_of(word["weight"], largest):
             begins, ends = min(word["start"], end), min(word["end"], end)
             found.append(Piece(text[reached:begins]))
             found.append(Piece(text[begins:ends], strength=strength, weight=word["weight"]))
             reached = ends
     return [piece for piece in (*found, Piece(text[reached:end])) if piece.text]
+
+
+def strength_of(weight: float, largest: float) -> int:
+    """Return how strongly to mark a word, 0 (not at all) to 3."""
+    return sum(abs(weight) >= share * largest for share in STRENGTHS)
 
 
 def facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:

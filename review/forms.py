@@ -6,12 +6,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from detection.models import ContentType, RiskLevel
+from review.explanations import MOST_ATTEMPTS
 from review.models import Verdict
 from review.selectors import Tab
 
 MOST_NOTE_CHARACTERS = 10_000
-MOST_ATTEMPTS = 8
-"""How often a page asks for what a worker is finding out, before it does without."""
 _ANY = [("", _("Any"))]
 
 
@@ -37,7 +36,7 @@ class QueueFilters(forms.Form):
 
 
 class WaitingForm(forms.Form):
-    """A page that asks, for the first time or again, whether its text's words were weighed."""
+    """A page that asks, for the first time or again, whether a score was explained."""
 
     attempt = forms.IntegerField(min_value=1, max_value=MOST_ATTEMPTS)
 

@@ -9,18 +9,13 @@ from __future__ import annotations
 import atexit
 import functools
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TypedDict
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
 
-from detection.blobs import local_path
+from detection.blobs import local_file
 from detection.models import Media
 from inference_worker.decoding import previews
 from inference_worker.decoding.decoder import Decoder
@@ -83,7 +78,7 @@ def _make_once(media: Media) -> None:
 
 def _make(media: Media) -> None:
     try:
-        with _local_file(media) as path:
+        with local_file(media) as path:
             decoded = _decoder().decode(path, Modality(media.modality))
     except Undecodable as error:
         made = Manifest(duration_seconds=None, peaks=[], frames=[], failure=str(error))
@@ -134,19 +129,6 @@ def _save(media: Media, name: str, content: bytes) -> None:
     """Write, replacing what an interrupted attempt left."""
     default_storage.delete(_name(media, name))
     default_storage.save(_name(media, name), ContentFile(content))
-
-
-@contextmanager
-def _local_file(media: Media) -> Iterator[Path]:
-    """Yield a path to the bytes, copied first where the storage has no paths."""
-    if local := local_path(media.storage_name):
-        yield local
-        return
-    with tempfile.NamedTemporaryFile() as copy:
-        with default_storage.open(media.storage_name) as original:
-            shutil.copyfileobj(original, copy)
-        copy.flush()
-        yield Path(copy.name)
 
 
 @functools.cache

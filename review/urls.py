@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from review.views import items, media, queue
+from review.views import evidence, items, media, queue
 
 app_name = "review"
 
@@ -13,7 +13,9 @@ urlpatterns = [
     path("next", queue.claim_next, name="claim-next"),
     path(_ITEM, items.item, name="item"),
     path(_ITEM + "panel", items.panel, name="panel"),
-    path(_ITEM + "text", items.text, name="text"),
+    path(_ITEM + "evidence/<int:score_id>/", evidence.panel, name="evidence"),
+    path(_ITEM + "evidence/<int:score_id>/again", evidence.again, name="evidence-again"),
+    path(_ITEM + "evidence/<int:score_id>/record.json", evidence.record, name="evidence-record"),
     path(_ITEM + "claim", items.claim, name="claim"),
     path(_ITEM + "renew", items.renew, name="renew"),
     path(_ITEM + "release", items.release, name="release"),
@@ -26,5 +28,10 @@ urlpatterns = [
         r"^items/(?P<item_id>[0-9a-f-]{36})/preview/(?P<name>picture|thumbnail|frame-[0-9]{1,3})\.jpg$",
         media.picture,
         name="picture",
+    ),
+    re_path(
+        r"^items/(?P<item_id>[0-9a-f-]{36})/evidence/(?P<score_id>[0-9]{1,18})/(?P<name>[a-z]{1,20})\.png$",
+        evidence.drawing,
+        name="evidence-drawing",
     ),
 ]

@@ -11,16 +11,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from inference_worker.drawing.sheet import (
-    INK,
-    LINE,
-    WIDTH_INCHES,
-    Drawing,
-    Sheet,
-    Stamp,
-    claim,
-    signed,
-)
+from inference_worker.drawing.sheet import INK, LINE, WIDTH_INCHES, Sheet, claim, signed
+from inference_worker.drawing.values import Drawing, Stamp
 from inference_worker.explaining.pictures import PictureEvidence, noise
 from inference_worker.types import MapEvidence, Picture
 
@@ -29,7 +21,7 @@ LEFT, WIDEST, HIGHEST = 0.75, 6.2, 4.3
 SHOWN_SIDE = 620
 """Pixels of the longer side as drawn."""
 NOISE_SIDE = 310
-"""Places along the longer side of the noise picture: coarser than drawn, or it would not compress."""
+"""Places along the longer side of the noise picture: coarser than drawn, to compress."""
 NAMED = 3
 """Places that are outlined and listed with their numbers."""
 VEIL = 0.62

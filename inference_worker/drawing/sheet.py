@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import chain
 from typing import Any
 
@@ -18,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+
+from inference_worker.drawing.values import Drawing, Plot, Stamp
 
 WIDTH_INCHES, DOTS_PER_INCH = 9.0, 110
 MARGIN_INCHES = 0.2
@@ -42,48 +43,6 @@ CLASSES = {
     "manipulated_image": "a manipulated picture",
     "machine_text": "machine-written text",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What every sheet says about its origin."""
-
-    detector: str
-    version: str
-    label: str
-    probability: float
-    """Calibrated, of the whole content."""
-    threshold: float | None
-    """Probability from which the model itself calls its label true; None where not known."""
-    computed_at: datetime
-    sha256: str
-    """Of the file (or text) as it was submitted, hex."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Where a time line lies in a picture: edges as shares of its width, and their seconds."""
-
-    left: float
-    right: float
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """One finished picture."""
-
-    name: str
-    title: str
-    png: bytes
-    width: int
-    height: int
-    alt: str
-    """What it shows in words and numbers, for who cannot see it."""
-    shows_content: bool
-    """Whether the submitted picture can be recognised: such a drawing is blurred like it."""
-    plot: Plot | None = None
 
 
 class Sheet:
@@ -136,7 +95,7 @@ class Sheet:
         bar.ax.tick_params(labelsize=8, colors=INK, length=2)
         colours = (shown.cmap(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
         self._ramps.append(Image.fromarray(colours[None]))
-        bar.outline.set_edgecolor(LINE)  # type: ignore[operator]
+        bar.outline.set_edgecolor(LINE)
 
     def finish(
         self,
@@ -221,8 +180,9 @@ def _small_print(stamp: Stamp, shows: str, does_not_show: str) -> list[str]:
 def _rendered(figure: Figure) -> Image.Image:
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    return Image.fromarray(np.asarray(drawn)).convert("RGB")
 
 
 def _compressed(image: Image.Image, ramps: Sequence[Image.Image]) -> tuple[bytes, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,13 @@ from inference_worker.drawing.sheet import (
     ACCENT,
     INK,
     LINE,
-    Drawing,
     Sheet,
-    Stamp,
     claim,
     clock,
     mark_limit,
     signed,
 )
+from inference_worker.drawing.values import Drawing, Stamp
 from inference_worker.explaining.sounds import BANDS_HERTZ, SLICES, SoundEvidence
 from inference_worker.types import SAMPLE_RATE, Recording
 
@@ -32,7 +32,12 @@ FRAMES_AT_ONCE = 6_000
 DEEPEST_DB = -80.0
 LEFT, WIDTH = 0.85, 7.1
 """Of the axes, in inches."""
-HATCH = {"facecolor": "none", "edgecolor": "#7b8791", "hatch": "////", "linewidth": 0}
+HATCH: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "#7b8791",
+    "hatch": "////",
+    "linewidth": 0,
+}
 
 Decibels = npt.NDArray[np.float32]
 
@@ -117,7 +122,7 @@ def spectrogram(samples: npt.NDArray[np.float32], columns: int = COLUMNS) -> Dec
     return np.asarray(np.maximum(level, DEEPEST_DB).T, np.float32)
 
 
-def _spectrogram(axes: Axes, samples: npt.NDArray[np.float32], start: float) -> object:
+def _spectrogram(axes: Axes, samples: npt.NDArray[np.float32], start: float) -> Any:
     end = start + len(samples) / SAMPLE_RATE
     shown = axes.imshow(
         spectrogram(samples),

@@ -5,21 +5,13 @@ from __future__ import annotations
 from string import ascii_uppercase
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
-from inference_worker.drawing.sheet import (
-    ACCENT,
-    INK,
-    LINE,
-    Drawing,
-    Sheet,
-    Stamp,
-    claim,
-    clock,
-    mark_limit,
-)
+from inference_worker.drawing.sheet import ACCENT, INK, LINE, Sheet, claim, clock, mark_limit
+from inference_worker.drawing.values import Drawing, Stamp
 from inference_worker.explaining.videos import VideoEvidence
 from inference_worker.types import Picture
 
@@ -93,7 +85,7 @@ def _thumbnail(axes: Axes, found: VideoEvidence, at: int, letter: str) -> None:
     axes.set_xlabel(title, size=8.5, color=INK, labelpad=3)
 
 
-def _small(content: Picture) -> object:
+def _small(content: Picture) -> npt.NDArray[np.uint8]:
     image = Image.fromarray(content.pixels)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)

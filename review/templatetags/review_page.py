@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 register = template.Library()
 
@@ -61,3 +63,38 @@ def points(parts: Any) -> str:
 def complement(value: float) -> float:
     """Return 100 minus the value: SVG counts downwards."""
     return 100 - value
+
+
+@register.filter
+def signed(value: float) -> str:
+    """Return a number with its sign and a real minus."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
+def unlocalized(value: float) -> str:
+    """Return a number as scripts read it, whatever the page's language."""
+    return repr(float(value))
+
+
+@register.filter
+def of(by_key: Mapping[Any, Any], key: Any) -> Any:
+    """Return what a mapping holds under a key."""
+    return by_key[key]
+
+
+_VIEWS = {
+    "seconds": gettext_lazy("Whole recording"),
+    "window": gettext_lazy("Worst window"),
+    "picture": gettext_lazy("Picture"),
+    "heatmap": gettext_lazy("Heatmap"),
+    "map": gettext_lazy("Where it was found"),
+    "noise": gettext_lazy("Noise residual"),
+    "frames": gettext_lazy("Frames"),
+}
+
+
+@register.filter
+def view_name(name: str) -> str:
+    """Return what a drawing of evidence is called on its button."""
+    return str(_VIEWS.get(name, name))

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import BadRequest
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,7 +18,8 @@ from detection.models import ScoreKind
 from kilinda.partners.models import User
 from review import claims, decisions, escalation, evidence, history
 from review.errors import ClaimLost, ItemNotFound, ReviewError
-from review.forms import MOST_ATTEMPTS, ClaimForm, DecisionForm, EscalationForm, WaitingForm
+from review.explanations import explanation_of
+from review.forms import ClaimForm, DecisionForm, EscalationForm
 from review.models import ReviewItem, Verdict
 from review.views.entrance import ReviewerRequest, reviewing, visible_item
 
@@ -43,19 +43,6 @@ def panel(request: ReviewerRequest, item_id: UUID) -> HttpResponse:
     form = ClaimForm(request.GET)
     believed = form.cleaned_data["lease_token"] if form.is_valid() else None
     return _show(request, item_id, template="review/_panel.html", believed=believed)
-
-
-@require_safe
-@reviewing
-def text(request: ReviewerRequest, item_id: UUID) -> HttpResponse:
-    """Answer a page that waits for the words of its text to be weighed; the last time, give up."""
-    item = visible_item(request, item_id, "result__policy", "job__submission")
-    form = WaitingForm(request.GET)
-    if not form.is_valid():
-        raise BadRequest(f"attempt: {form.errors['attempt'][0]}")
-    found = evidence.gather(item.result)
-    context = {"item": item, "is_update": True, **_text(item, found, form.cleaned_data["attempt"])}
-    return render(request, "review/_text.html", context)
 
 
 @require_POST
@@ -249,14 +236,15 @@ def _name(person: User | None) -> str:
 
 
 def _everything(item: ReviewItem) -> dict[str, Any]:
-    """Return what the page shows beside the panel; have texts explained that are not yet."""
+    """Return what the page shows beside the panel; have explained what is not yet."""
     found = evidence.gather(item.result)
-    for score in found.unexplained():
-        ask_for(score)
+    for each in found.opinions:
+        ask_for(each.score)
     return {
         "submission": item.job.submission,
         "evidence": found,
-        **_text(item, found),
+        "explanations": {each.score.pk: explanation_of(each.score) for each in found.opinions},
+        **text_pieces(item, found),
         "sounds": found.suspicious(ScoreKind.AUDIO),
         "frames": found.parts(ScoreKind.VISUAL),
         "facts": evidence.facts(item.result.metadata),
@@ -265,16 +253,14 @@ def _everything(item: ReviewItem) -> dict[str, Any]:
     }
 
 
-def _text(item: ReviewItem, found: evidence.Evidence, attempt: int = 0) -> dict[str, Any]:
-    """Return the text as it can be coloured now, and whether to ask once more."""
+def text_pieces(item: ReviewItem, found: evidence.Evidence) -> dict[str, Any]:
+    """Return the text as it can be coloured now."""
     whole = item.job.submission.text
     shown = whole[:MOST_CHARACTERS]
     explained = found.explained()
-    is_awaited = bool(found.unexplained()) and attempt < MOST_ATTEMPTS
     return {
         "pieces": evidence.pieces(shown, found.parts(ScoreKind.TEXT), explained),
         "is_explained": explained is not None,
-        "next_attempt": attempt + 1 if is_awaited else None,
         "characters": len(whole),
         "is_cut": len(shown) < len(whole),
     }

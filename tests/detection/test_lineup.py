@@ -242,7 +242,7 @@ def test_a_retired_version_is_loaded_to_explain_what_it_said(models, lane, admin
     lane.runtime()
     rollout.activate(version=second, actor=admin)
     settled(lane)
-    found = lineup.load_version("words", "1.0.0")
+    _, found = lineup.load_version("words", "1.0.0")
     assert (found.name, found.version) == ("words", "1.0.0")
     with pytest.raises(ModelUnusable, match=r"words@0\.9 is not registered"):
         lineup.load_version("words", "0.9")

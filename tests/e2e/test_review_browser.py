@@ -25,6 +25,7 @@ from review import history, tasks
 from review.models import Decision, ItemChange, ReviewItem, Verdict
 from review.routing import open_items
 from tests import factories
+from tests.review.explained import word_evidence
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 START_SECONDS = 60
@@ -215,7 +216,7 @@ def test_media_is_blurred_until_it_is_revealed(browser: Browser, server: str) ->
 
 def explain(item: ReviewItem) -> None:
     words = [{"start": 0, "end": 4, "weight": 0.5}, {"start": 9, "end": 15, "weight": 2.0}]
-    item.result.scores.update(evidence={"words": words})
+    item.result.scores.update(evidence=word_evidence(words, end=16))
 
 
 def text_with_a_segment() -> ReviewItem:
@@ -236,7 +237,8 @@ def test_words_are_marked_as_soon_as_they_were_weighed(browser: Browser, server:
 
     expect(page.locator("#text mark")).to_have_text(["They", "vermin"])
     expect(page.locator("#text .strength-3")).to_have_text("vermin")
-    expect(page.locator("#words")).to_contain_text("Marked words")
+    expect(page.locator("#words")).to_contain_text("raises the score most")
+    expect(page.locator(".weights th[scope=row]").first).to_have_text("vermin")
     assert page.locator("#lease-left").inner_text() <= "14:57"  # the update left the clock alone
 
 

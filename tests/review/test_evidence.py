@@ -52,8 +52,8 @@ def word(start: int, end: int, weight: float) -> Word:
         ),
         # below a quarter of the largest
         ([word(2, 3, 4), word(4, 5, 0.99)], [("c", 3)]),
-        # what speaks against the label is not marked, however strongly
-        ([word(2, 3, 0.5), word(4, 5, -9)], [("c", 3)]),
+        # what speaks against the label is marked by its size as well
+        ([word(2, 3, 2.5), word(4, 5, -9)], [("c", 1), ("e", 3)]),
         # in whatever order they come
         ([word(6, 8, 1), word(2, 4, 1)], [("cd", 3), ("gh", 3)]),
     ],
@@ -110,11 +110,13 @@ def test_the_segment_that_scored_highest_is_explained(
         {"start": 0, "end": 5, "probability": 0.2},
         {"start": 5, "end": 20, "probability": 0.9},
     ]
-    factories.DetectorScoreFactory(result=result, segments=segments, evidence={"words": words})
+    facts = {"start": 5, "end": 20, "words": words}
+    factories.DetectorScoreFactory(
+        result=result, segments=segments, evidence={"state": "ready", "facts": facts}
+    )
 
     found = gather(result)
 
-    assert found.unexplained() == []
     assert found.explained() == (Explained(5, 20, tuple(words)) if is_explained else None)
 
 

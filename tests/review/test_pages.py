@@ -10,8 +10,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from detection import doorbell
-from detection.models import DetectorScore
 from kilinda.partners.models import Role, User
 from review import claims, decisions, selectors
 from review.models import Decision, ReviewItem, Verdict
@@ -31,7 +29,7 @@ def at(name: str, item: ReviewItem, *more: str) -> str:
     return reverse(f"review:{name}", args=[item.pk, *more])
 
 
-EVERY_READ = ["item", "panel", "text", "media"]
+EVERY_READ = ["item", "panel", "media"]
 EVERY_WRITE = ["claim", "renew", "release", "decide", "undo", "escalate"]
 
 
@@ -238,83 +236,6 @@ def test_every_page_shows_a_score_with_the_two_decimals_it_is_stored_with(amina:
         shown = re.findall(r"[0-9.]+ %", signed_in(amina).get(page).text)
         assert "79.05 %" in shown
         assert all(re.fullmatch(r"[0-9]+\.[0-9]{2} %", each) for each in shown), shown
-
-
-@pytest.fixture
-def rings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """What workers are asked to do, kept from the broker."""
-    rung: list[tuple[object, ...]] = []
-    monkeypatch.setattr(doorbell.Ringer, "ring", lambda _self, *task: rung.append(task))
-    return rung
-
-
-def item_of(text: str, **fields: object) -> tuple[ReviewItem, DetectorScore]:
-    """Return an item of a text that is one segment, and its score."""
-    result = factories.ResultFactory(job__submission__text=text, scores=[])
-    segments = [{"start": 0, "end": len(text), "probability": 0.97}]
-    score = factories.DetectorScoreFactory(result=result, segments=segments, **fields)
-    return factories.ItemFactory(result=result), score
-
-
-IDIOT = {"words": [{"start": 4, "end": 9, "weight": 1.234}]}
-
-
-def test_who_opens_a_text_has_its_words_weighed_and_sees_them_when_they_are(
-    amina: User, rings: list[tuple[object, ...]]
-) -> None:
-    item, score = item_of("You idiot.")
-    client = signed_in(amina)
-
-    page = client.get(at("item", item)).text
-    assert rings == [("detection.tasks.explain", score.pk)]
-    assert 'class="level-critical"' in page
-    assert f"{at('text', item)}?attempt=1" in page
-    assert f"{at('text', item)}?attempt=4" in client.get(f"{at('text', item)}?attempt=3").text
-
-    DetectorScore.objects.update(evidence=IDIOT)
-    update = client.get(f"{at('text', item)}?attempt=4").text
-    assert 'title="raises the score (+1.23)">idiot</mark>' in update
-    assert "Marked words raise the score most" in update
-    assert "attempt=" not in update
-    assert rings == [("detection.tasks.explain", score.pk)]
-
-
-def test_a_page_stops_asking_after_eight_times_and_keeps_its_colours(
-    amina: User, rings: list[tuple[object, ...]]
-) -> None:
-    item, _score = item_of("You idiot.")
-    client = signed_in(amina)
-
-    last = client.get(f"{at('text', item)}?attempt=8").text
-    assert "attempt=" not in last
-    assert "hx-swap-oob" not in last
-    for wrong in ("", "?attempt=0", "?attempt=9", "?attempt=soon"):
-        answer = signed_in(amina, raise_request_exception=False).get(at("text", item) + wrong)
-        assert answer.status_code == 400
-
-
-def test_a_text_that_was_explained_shows_its_words_at_once(
-    amina: User, rings: list[tuple[object, ...]]
-) -> None:
-    item, _score = item_of("أنت idiot.", evidence=IDIOT)
-
-    page = signed_in(amina).get(at("item", item)).text
-
-    assert ">idiot</mark>." in page
-    assert 'dir="auto"' in page
-    assert "attempt=" not in page
-    assert rings == []
-
-
-def test_words_beyond_the_shown_part_of_a_long_text_do_no_harm(amina: User) -> None:
-    text = "neno " * 40_000
-    words = [{"start": 5, "end": 9, "weight": 1.0}, {"start": 150_000, "end": 150_004, "weight": 1}]
-    item, _score = item_of(text, evidence={"words": words})
-
-    page = signed_in(amina).get(at("item", item))
-
-    assert page.text.count("<mark") == 1
-    assert len(page.content) < 150_000
 
 
 def test_an_abstention_is_shown_with_its_reason(amina: User) -> None:
