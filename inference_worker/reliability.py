@@ -122,7 +122,9 @@ def rows_of(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     rows: dict[str, Row] = {}
     for name, report in metrics.items():
         for group, figures in _groups(report) if isinstance(report, Mapping) else ():
-            if group not in rows and (row := _row(group, name, figures)):
+            if group in rows or not GROUP.fullmatch(group):
+                continue
+            if row := _row(group, name, figures):
                 rows[group] = row
     return list(rows.values())
 

@@ -6,11 +6,16 @@ Every figure on that page is read from the kilinda.json of a verified model fold
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inference_worker.registry import MANIFEST, ModelFolder
+from inference_worker.reliability import ALL, Grade, grade
+from inference_worker.training import overview_tables as tables
+from inference_worker.training.overview_tables import figure, table
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
@@ -39,6 +44,12 @@ gates; the score is null then, and a finding says why.
 - **n** counts the items, **not judged** those of them the detector declined, which enter no figure.
   In brackets: 95 % bootstrap interval. A dash means that the figure is undefined there, for
   example because a group has content of one class only.
+- **Precision** is the share of what lies at the model's threshold or above that is truly of the
+  label.
+- **Grades** say what a reliability is worth: *unproven* where the interval of the AUC reaches down
+  to 0.5 (guessing), *weak* below 0.70, *fair* below 0.85, *strong* from there. Each score carries
+  the grade of the weakest group its content belongs to, or *unmeasured* where one of its groups has
+  no line here. How to measure on your own content: [evaluating.md](evaluating.md).
 - In **mean over groups** the AUC is the mean of the groups' AUCs; in **all together** the content
   of all groups is ranked in one list, which is harder.
 - The threshold of a model is used by these figures alone. Which score means which risk level is a
@@ -60,7 +71,19 @@ HEADINGS = {
 }
 """What a set of figures was measured on; a set with another name is shown under that name."""
 
-UNKNOWN_LANGUAGE = "und"
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A verified folder, and all that its kilinda.json says."""
+
+    folder: ModelFolder
+    stated: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Described:
+        """Read and verify a folder. Raises ModelUnusable."""
+        folder = ModelFolder.load(path)
+        return cls(folder, json.loads((path / MANIFEST).read_text(encoding="utf-8")))
 
 
 def page(models: Path) -> str:
@@ -69,36 +92,73 @@ def page(models: Path) -> str:
     Raises ModelUnusable when a folder does not verify.
     """
     paths = sorted(manifest.parent for manifest in models.rglob(MANIFEST))
-    folders = [ModelFolder.load(path) for path in paths]
-    sections = [INTRODUCTION, _summary(folders), *(_section(folder) for folder in folders)]
-    return "\n".join(sections)
+    described = [Described.read(path) for path in paths]
+    return "\n".join([INTRODUCTION, _summary(described), *map(_section, described)])
 
 
-def _summary(folders: Sequence[ModelFolder]) -> str:
-    rows = [_summary_row(folder) for folder in folders]
-    return "\n".join(["## At a glance", "", *_table(_SUMMARY_COLUMNS, rows), ""])
+def _summary(described: Sequence[Described]) -> str:
+    rows = [_summary_row(each) for each in described]
+    return "\n".join(["## At a glance", "", *table(_SUMMARY_COLUMNS, rows), ""])
 
 
-_SUMMARY_COLUMNS = ("model", "claims", "size", "mean AUC over unseen groups", "n")
+_SUMMARY_COLUMNS = (
+    "model",
+    "claims",
+    "size",
+    "mean AUC over unseen groups",
+    "ECE",
+    "n",
+    "by language and condition",
+)
 
 
-def _summary_row(folder: ModelFolder) -> list[str]:
-    first = next(iter(folder.metrics.values()), None)
-    auc, count = (_figure(first, "macro_auc"), str(first["n"])) if first else ("-", "-")
+def _summary_row(each: Described) -> list[str]:
+    folder = each.folder
+    first = next((r for r in folder.metrics.values() if "macro_auc" in r), None)
+    figures = (
+        [figure(first, "macro_auc"), figure(first, "ece"), str(first["n"])] if first else ["-"] * 3
+    )
     name = f"[{folder.name}](#{folder.name}) {folder.version}"
-    return [name, folder.task, _megabytes(folder), auc, count]
+    return [name, folder.task, _megabytes(folder), *figures, _grades(folder)]
 
 
-def _section(folder: ModelFolder) -> str:
+def _grades(folder: ModelFolder) -> str:
+    """Return the grades of the measured groups in one cell: "strong: en; weak: sw"."""
+    by_grade: dict[str, list[str]] = {}
+    for group, measured in folder.reliability.items():
+        if group != ALL:
+            by_grade.setdefault(grade(measured).value, []).append(group.partition(":")[2])
+    return (
+        "; ".join(
+            f"{name}: {', '.join(sorted(by_grade[name]))}" for name in Grade if name in by_grade
+        )
+        or "-"
+    )
+
+
+def _section(each: Described) -> str:
+    folder = each.folder
     card = f"../inference_worker/models/{folder.path.name}/model-card.md"
-    facts = _table(("", ""), _facts(folder))
-    figures = [line for name, report in folder.metrics.items() for line in _report(name, report)]
     about = [
         PURPOSES.get(folder.task, f"Claims: {folder.task}."),
         "",
         f"Training data with their licences, known weaknesses and method: [model card]({card}).",
     ]
-    return "\n".join([f"## {folder.name}", "", *about, "", *facts, "", *figures])
+    return "\n".join(
+        [
+            f"## {folder.name}",
+            "",
+            *about,
+            "",
+            *table(("", ""), _facts(folder)),
+            "",
+            *tables.reliability(folder),
+            *tables.previous(each.stated),
+            *tables.calibration(folder),
+            *tables.faithfulness(each.stated),
+            *(line for name, report in folder.metrics.items() for line in _report(name, report)),
+        ]
+    )
 
 
 def _facts(folder: ModelFolder) -> list[list[str]]:
@@ -120,45 +180,13 @@ def _megabytes(folder: ModelFolder) -> str:
 
 
 def _report(name: str, report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of one set of figures: all of it, then by source and by language."""
+    """Yield the lines of one set of figures; of a set that is none, its numbers."""
     yield from (f"**{HEADINGS.get(name, name.replace('_', ' '))}**", "")
-    yield from _table(_FIGURE_COLUMNS, _figure_rows(report))
+    if "macro_auc" in report:
+        yield from table(tables.FIGURE_COLUMNS, tables.figure_rows(report))
+    else:
+        yield from table(("", ""), tables.plain_rows(report))
     yield ""
-
-
-_FIGURE_COLUMNS = ("group", "n", "not judged", "AUC", "EER", "macro-F1", "ECE")
-
-
-def _figure_rows(report: Mapping[str, Any]) -> Iterator[list[str]]:
-    mean = _figure(report, "macro_auc")
-    yield ["mean over groups", str(report["n"]), str(report["abstained"]), mean, "", "", ""]
-    yield _figure_row("all together", report)
-    for source, row in report["by_source"].items():
-        yield _figure_row(source, row)
-    for language, row in report["by_language"].items():
-        if language not in {"", UNKNOWN_LANGUAGE}:
-            yield _figure_row(f"language {language}", row)
-
-
-def _figure_row(group: str, row: Mapping[str, Any]) -> list[str]:
-    figures = [_figure(row, name) for name in ("auc", "eer", "macro_f1", "ece")]
-    return [group, str(row["n"]), str(row["abstained"]), *figures]
-
-
-def _figure(row: Mapping[str, Any], name: str) -> str:
-    if row[name] is None:
-        return "-"
-    low, high = row["intervals"][name]
-    return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _table(columns: Sequence[str], rows: Iterator[list[str]] | Sequence[list[str]]) -> list[str]:
-    rule = "---|" * len(columns)
-    return [_line(columns), f"|{rule}", *(_line(row) for row in rows)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def main() -> None:
