@@ -14,6 +14,7 @@ from inference_worker.found_text import in_time, kept, messages_of, over_time, p
 from inference_worker.provenance import observe
 from inference_worker.registry import Registry
 from inference_worker.reliability import GROUPS, weakest
+from inference_worker.sampling import unheard, unseen
 from inference_worker.types import (
     Abstention,
     Content,
@@ -34,7 +35,7 @@ from inference_worker.types import (
 )
 
 FRAMES_THAT_DECIDE = 3
-"""A video scores as the mean of its highest frames: one is chance, three are a finding."""
+"""A video scores as its worst frames in a row: one is chance, three are a finding."""
 NOT_IN_FRAMES = frozenset({"manipulated_image"})
 """Labels that are not looked for in a video: its compression repeats and replaces parts."""
 OCR = "tesseract"
@@ -173,7 +174,7 @@ def add_up(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> list[J
         *whole,
         *_over_messages(looked),
         *_missing_parts(content),
-        *_credential(content),
+        *_told(content),
     ]
 
 
@@ -192,11 +193,21 @@ def _highest(said: Sequence[Judgement]) -> Judgement:
     return max(scores, key=lambda score: score.probability, default=said[0])
 
 
-def _credential(content: Content) -> list[Judged]:
-    """Return what the file's content credential says, if it has one."""
-    seen = None if isinstance(content, Passage) else observe(content.provenance)
+def _told(content: Content) -> list[Judged]:
+    """Return what is said beside the scores: a content credential, what was not looked at."""
+    if isinstance(content, Passage):
+        return []
     sense = Sense.AUDIO if isinstance(content, Recording) else Sense.VISUAL
-    return [Judged(sense, seen)] if seen else []
+    seen = observe(content.provenance)
+    told = [Judged(sense, seen)] if seen else []
+    match content:
+        case Recording():
+            return told + [Judged(Sense.AUDIO, each) for each in unheard(content)]
+        case Footage():
+            heard = unheard(content.sound) if content.sound else ()
+            told += [Judged(Sense.VISUAL, each) for each in unseen(content)]
+            return told + [Judged(Sense.AUDIO, each) for each in heard]
+    return told
 
 
 def _missing_parts(content: Content) -> list[Judged]:
@@ -217,6 +228,7 @@ def _missing_parts(content: Content) -> list[Judged]:
 
 
 def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> Judged:
+    """Score a video as its worst segment; every frame is a segment of its own, too."""
     scored = [
         (look.at_seconds or 0.0, judged) for look, judged in looked if isinstance(judged, Score)
     ]
@@ -224,23 +236,24 @@ def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> 
         return Judged(Sense.VISUAL, looked[0][1])
     end = content.duration_seconds if isinstance(content, Footage) else 0.0
     ends = [at for at, _ in scored[1:]] + [max(end, scored[-1][0])]
-    highest = sorted((judged.probability for _, judged in scored), reverse=True)
-    deciding = highest[:FRAMES_THAT_DECIDE]
+    segments = tuple(
+        Segment(at, until, judged.probability)
+        for (at, judged), until in zip(scored, ends, strict=True)
+    )
+    worst = _worst(segments)
     return Judged(
         Sense.VISUAL,
         replace(
             scored[0][1],
-            probability=sum(deciding) / len(deciding),
+            probability=worst.probability,
             raw=max(judged.raw for _, judged in scored),
-            segments=tuple(
-                Segment(at, until, judged.probability)
-                for (at, judged), until in zip(scored, ends, strict=True)
-            ),
+            segments=segments,
             reliability=weakest(judged.reliability for _, judged in scored),
             notes={
                 "frames_judged": len(scored),
                 "frames_seen": len(looked),
                 GROUPS: sorted({group for _, judged in scored for group in _groups(judged)}),
+                "worst_segment": [worst.start, worst.end],
             },
         ),
     )
@@ -250,6 +263,15 @@ def _groups(score: Score) -> Sequence[str]:
     """Return the groups of content its detector took a frame to belong to."""
     groups: Sequence[str] = score.notes.get(GROUPS, ())
     return groups
+
+
+def _worst(segments: Sequence[Segment]) -> Segment:
+    """Return the FRAMES_THAT_DECIDE consecutive frames with the highest mean, as one segment."""
+    length = min(FRAMES_THAT_DECIDE, len(segments))
+    runs = [segments[at : at + length] for at in range(len(segments) - length + 1)]
+    means = [sum(each.probability for each in run) / length for run in runs]
+    highest = means.index(max(means))
+    return Segment(runs[highest][0].start, runs[highest][-1].end, means[highest])
 
 
 def facts_of(content: Content, heard: FoundText | None = None) -> dict[str, Any]:
@@ -280,7 +302,7 @@ def _measures(content: Content) -> dict[str, float | int | bool]:
         case Recording():
             return {
                 "duration_seconds": round(content.duration_seconds, 2),
-                "truncated": content.truncated,
+                "evenly_sampled": bool(content.stretches),
             }
         case Picture():
             return {"width": content.original_width, "height": content.original_height}
@@ -290,5 +312,6 @@ def _measures(content: Content) -> dict[str, float | int | bool]:
                 "width": content.width,
                 "height": content.height,
                 "frames_judged": len(content.frames),
+                "scenes": content.scenes,
                 "has_sound": content.sound is not None,
             }

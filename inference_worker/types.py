@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -76,16 +76,45 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """An unbroken part of a recording."""
+
+    start: float
+    """On the recording's time line, in seconds."""
+    first: int
+    """Place of its first sample in Recording.samples."""
+    count: int
+    """How many samples it has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """Decoded sound: float32 samples of shape (n,), mono at SAMPLE_RATE, within [-1, 1]."""
 
     samples: npt.NDArray[np.float32]
     duration_seconds: float
-    """Of the whole file; larger than len(samples) / SAMPLE_RATE when `truncated`."""
-    truncated: bool = False
+    """Of the whole file; larger than len(samples) / SAMPLE_RATE when it was sampled."""
     language: str | None = None
     provenance: Provenance | None = None
     """None where nobody looked."""
+    stretches: tuple[Stretch, ...] = ()
+    """Where `samples` lie on the time line, in order; empty when they are the whole recording."""
+
+    def parts(self) -> Iterator[tuple[float, npt.NDArray[np.float32]]]:
+        """Yield the start in seconds and the samples of each unbroken part."""
+        if not self.stretches:
+            yield 0.0, self.samples
+        for each in self.stretches:
+            yield each.start, self.samples[each.first : each.first + each.count]
+
+    def at(self, seconds: float) -> int:
+        """Return the place in `samples` of a moment; of the next one kept if it was left out."""
+        for each in self.stretches:
+            if seconds < each.start:
+                return each.first
+            if seconds * SAMPLE_RATE < each.start * SAMPLE_RATE + each.count:
+                return each.first + round((seconds - each.start) * SAMPLE_RATE)
+        return min(round(seconds * SAMPLE_RATE), len(self.samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +163,8 @@ class Footage:
     height: int
     provenance: Provenance | None = None
     """None where nobody looked."""
+    scenes: int = 0
+    """How many different scenes were found among the frames that were compared."""
 
 
 Content = Passage | Recording | Picture | Footage

@@ -26,6 +26,7 @@ from inference_worker.types import (
     Picture,
     Provenance,
     Recording,
+    Stretch,
 )
 
 logger = logging.getLogger(__name__)
@@ -63,13 +64,14 @@ def _label(value: Decoded | Provenance, arrays: list[npt.NDArray[Any]]) -> dict[
     return {
         "frames": [[f.at_seconds, _picture(f.picture, arrays)] for f in value.frames],
         "sound": _sound(value.sound, arrays) if value.sound else None,
-        "footage": [value.duration_seconds, value.width, value.height],
+        "footage": [value.duration_seconds, value.width, value.height, value.scenes],
     }
 
 
 def _sound(sound: Recording, arrays: list[npt.NDArray[Any]]) -> list[Any]:
     arrays.append(sound.samples)
-    return [list(sound.samples.shape), sound.duration_seconds, sound.truncated]
+    stretches = [[each.start, each.first, each.count] for each in sound.stretches]
+    return [list(sound.samples.shape), sound.duration_seconds, stretches]
 
 
 def _picture(picture: Picture, arrays: list[npt.NDArray[Any]]) -> list[Any]:
@@ -115,6 +117,12 @@ def _unpack(fd: int, take: Callable[[_Parcel], T]) -> T:
     raise Undecodable(str(code), str(message))
 
 
+def _stretch(length: int, start: float, first: int, count: int) -> Stretch:
+    if not 0 <= first <= first + count <= length:
+        raise ValueError("a stretch outside the samples")
+    return Stretch(float(start), int(first), int(count))
+
+
 class _Parcel:
     """A mapped parcel; its arrays share the mapping and keep it alive. Writes stay private."""
 
@@ -152,10 +160,12 @@ class _Parcel:
         return self._sound(self.label["sound"])
 
     def _footage(self) -> Footage:
-        seconds, width, height = self.label["footage"]
+        seconds, width, height, scenes = self.label["footage"]
         frames = [Frame(float(at), self._picture(picture)) for at, picture in self.label["frames"]]
         sound = self._sound(self.label["sound"]) if self.label["sound"] else None
-        return Footage(tuple(frames), sound, float(seconds), int(width), int(height))
+        return Footage(
+            tuple(frames), sound, float(seconds), int(width), int(height), scenes=int(scenes)
+        )
 
     def _picture(self, label: Sequence[Any]) -> Picture:
         (rows, columns, channels), width, height = label
@@ -163,9 +173,10 @@ class _Parcel:
         return Picture(pixels, int(width), int(height))
 
     def _sound(self, label: Sequence[Any]) -> Recording:
-        (length,), seconds, truncated = label
+        (length,), seconds, stretches = label
         samples = self._array(np.dtype(np.float32), (length,))
-        return Recording(samples, float(seconds), bool(truncated))
+        found = tuple(_stretch(length, *each) for each in stretches)
+        return Recording(samples, float(seconds), stretches=found)
 
     def _array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return the next array; numpy raises ValueError where it would reach past the end."""

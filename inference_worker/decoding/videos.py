@@ -1,4 +1,4 @@
-"""Read a video with libav as a few frames spread over its length, and its sound."""
+"""Read a video with libav as a few frames, some of every scene, and its sound."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from typing import IO, Any
 import av
 import numpy as np
 
+from inference_worker.decoding import scenes
 from inference_worker.decoding.containers import first_pictures, first_sound, opened
+from inference_worker.decoding.keyframes import KeyPackets, spread
 from inference_worker.decoding.limits import Limits
 from inference_worker.decoding.pictures import check_pixels
 from inference_worker.decoding.sniff import Sniffed
 from inference_worker.decoding.sounds import SoundTrack
 from inference_worker.errors import Undecodable
 from inference_worker.types import Footage, Frame, Picture, Recording
+
+_ERRORS_PASSED_OVER = 50
+"""Damaged places after which reading goes on behind them; more, and the rest is given up."""
+_CLOCK_EVERY = 256
+"""Packets between two looks at the clock."""
+_WIDEST_GAP = 0.25
+"""Share of a video without a key frame from which frames between them are decoded too."""
 
 
 def read_footage(file: IO[bytes], sniffed: Sniffed, limits: Limits) -> Footage:
@@ -32,122 +41,122 @@ def read_footage(file: IO[bytes], sniffed: Sniffed, limits: Limits) -> Footage:
             check_pixels(
                 pictures.codec_context.width, pictures.codec_context.height, limits, "video"
             )
-        keys = _KeyPackets(limits.video_frames)
+        keys = KeyPackets(limits.video_keys, limits.key_bytes)
         recording = _first_pass(container, pictures, sound, keys, limits)
-        frames = _frames(container, pictures, keys, limits) if pictures is not None else ()
+        frames: tuple[Frame, ...] = ()
+        scene_count = 0
+        if pictures is not None:
+            frames, scene_count = _frames(container, pictures, keys, limits)
     if not frames and recording is None:
         raise Undecodable("damaged", "Not one frame of the video could be decoded.")
-    return _footage(frames, recording, keys.end_seconds)
-
-
-def _footage(frames: tuple[Frame, ...], recording: Recording | None, end_seconds: float) -> Footage:
-    seconds = max(end_seconds, recording.duration_seconds if recording else 0.0)
+    seconds = max(keys.end_seconds, recording.duration_seconds if recording else 0.0)
     width = frames[0].picture.original_width if frames else 0
     height = frames[0].picture.original_height if frames else 0
-    return Footage(frames, recording, seconds, width, height)
-
-
-class _KeyPackets:
-    """Key frames' packets, thinned by doubling the stride so that at most 2 * `most` are held."""
-
-    def __init__(self, most: int) -> None:
-        self.packets: list[Any] = []
-        self.end_seconds = 0.0
-        self.seen = 0
-        self._most = most
-        self._stride = 1
-
-    def take(self, packet: Any) -> None:
-        self.end_seconds = max(self.end_seconds, _end_seconds(packet))
-        if not packet.is_keyframe or not packet.size:
-            return
-        if self.seen % self._stride == 0:
-            self.packets.append(packet)
-        self.seen += 1
-        if len(self.packets) > 2 * self._most:
-            self.packets = self.packets[::2]
-            self._stride *= 2
-
-
-def _end_seconds(packet: Any) -> float:
-    if packet.pts is None:
-        return 0.0
-    start = packet.stream.start_time or 0
-    return float((packet.pts - start + (packet.duration or 0)) * packet.time_base)
+    return Footage(frames, recording, seconds, width, height, scenes=scene_count)
 
 
 def _first_pass(
-    container: Any, pictures: Any, sound: Any, keys: _KeyPackets, limits: Limits
+    container: Any, pictures: Any, sound: Any, keys: KeyPackets, limits: Limits
 ) -> Recording | None:
     """Decode the sound and collect key packets; a file cut short yields what there is of it."""
     track = SoundTrack(sound, limits) if sound is not None else None
-    for packet in _packets(container, [s for s in (pictures, sound) if s is not None]):
+    stop = time.process_time() + limits.reading_cpu_seconds
+    streams = [stream for stream in (pictures, sound) if stream is not None]
+    for count, packet in enumerate(_packets(container, streams), 1):
         if packet.stream is pictures or packet.stream.type == "video":
             keys.take(packet)
         elif track is not None:
             track.take(packet)
+        if count % _CLOCK_EVERY == 0 and time.process_time() > stop:
+            break
     return track.finish() if track is not None else None
 
 
 def _packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    try:
-        yield from container.demux(*streams)
-    except av.error.InvalidDataError:
+    """Yield packets to the end of the file, past what is damaged on the way."""
+    for _ in range(_ERRORS_PASSED_OVER):
+        try:
+            yield from container.demux(*streams)
+        except av.error.InvalidDataError:
+            continue
         return
 
 
-def _frames(container: Any, pictures: Any, keys: _KeyPackets, limits: Limits) -> tuple[Frame, ...]:
-    chosen = _evenly(keys.packets, limits.video_frames)
-    if len(chosen) >= limits.video_frames_least:
-        decoded = _decoded_keys(pictures.codec_context, chosen)
-        return tuple(_frame(f, pictures, limits) for f in decoded)
-    return _dense_frames(container, pictures, keys.end_seconds, limits)
+def _frames(
+    container: Any, pictures: Any, keys: KeyPackets, limits: Limits
+) -> tuple[tuple[Frame, ...], int]:
+    """Return the frames kept, in order of time, and the number of scenes they come from."""
+    found = {f.at_seconds: f for f in _key_frames(pictures, keys, limits)}
+    wanted = limits.video_frames
+    if _is_sparse(keys, limits):
+        between = _dense_frames(container, pictures, keys, limits)
+        found |= {frame.at_seconds: frame for frame in between}
+        wanted = round(keys.end_seconds / limits.video_frame_every)
+        wanted = min(max(wanted, limits.video_frames_least), limits.video_frames)
+    frames = [found[at] for at in sorted(found)]
+    places, count = scenes.chosen(
+        [scenes.luma(frame.picture) for frame in frames],
+        [frame.at_seconds for frame in frames],
+        wanted,
+        limits.video_frames,
+    )
+    return tuple(frames[place] for place in places), count
 
 
-def _evenly(items: list[Any], most: int) -> list[Any]:
-    if len(items) <= most:
-        return items
-    return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
+def _is_sparse(keys: KeyPackets, limits: Limits) -> bool:
+    few = len(keys.packets) < limits.video_frames_least
+    return few or keys.widest_gap > _WIDEST_GAP * keys.end_seconds
 
 
-def _decoded_keys(context: Any, packets: list[Any]) -> Iterator[Any]:
+def _key_frames(pictures: Any, keys: KeyPackets, limits: Limits) -> Iterator[Frame]:
     """Decode each key packet by itself, so that none waits for a frame that was left out."""
+    context = pictures.codec_context
     context.skip_frame = "NONKEY"
-    for packet in packets:
-        yield from _decoded(context, packet)
-        yield from _decoded(context, None)
+    stop = time.process_time() + limits.keys_cpu_seconds
+    for place in spread(len(keys.packets)):
+        for packet in (keys.packets[place], None):
+            for frame in _decoded(context, packet):
+                yield _frame(frame, pictures, limits)
         context.flush_buffers()
+        if time.process_time() > stop:
+            return
 
 
 def _decoded(context: Any, packet: Any | None) -> Iterable[Any]:
     """Decode one packet; a damaged one yields no frames."""
     try:
-        return list(context.decode(packet))
+        return [frame for frame in context.decode(packet) if not frame.is_corrupt]
     except (av.error.InvalidDataError, av.error.EOFError):
         return ()
 
 
 def _dense_frames(
-    container: Any, pictures: Any, end_seconds: float, limits: Limits
-) -> tuple[Frame, ...]:
-    """Decode from the start and keep `video_frames_least` frames, one a step of equal length."""
+    container: Any, pictures: Any, keys: KeyPackets, limits: Limits
+) -> Iterator[Frame]:
+    """Decode on from each key frame, as far as its share of the time allows.
+
+    The share grows with the distance to the next key frame, and what one does not need is left to
+    those after it: so every part of the video is looked at before time is up.
+    """
+    context = pictures.codec_context
     container.seek(0)
-    pictures.codec_context.flush_buffers()
-    pictures.codec_context.skip_frame = "NONREF"
-    step = end_seconds / limits.video_frames_least
-    stop = time.process_time() + limits.dense_seconds
-    kept: list[Frame] = []
+    context.flush_buffers()
+    context.skip_frame = "NONREF"
+    step = keys.end_seconds / (2 * limits.video_frames)
+    due, began, is_skipping = 0.0, time.process_time(), False
     for packet in _packets(container, [pictures]):
-        for frame in _decoded(pictures.codec_context, packet if packet.size else None):
-            if _seconds(frame, pictures) >= len(kept) * step and _is_room(kept, limits):
-                kept.append(_frame(frame, pictures, limits))
-        if time.process_time() > stop:
-            break
-    return tuple(kept)
-
-
-def _is_room(kept: list[Frame], limits: Limits) -> bool:
-    return len(kept) < limits.video_frames_least
+        if packet.is_keyframe and is_skipping:
+            context.flush_buffers()
+            is_skipping = False
+        if is_skipping:
+            continue
+        for frame in _decoded(context, packet if packet.size else None):
+            at = _seconds(frame, pictures)
+            if at >= due:
+                due = at + step
+                yield _frame(frame, pictures, limits)
+        used = time.process_time() - began
+        is_skipping = used > limits.dense_cpu_seconds * keys.share_until_next(packet)
 
 
 def _seconds(frame: Any, stream: Any) -> float:

@@ -1,12 +1,10 @@
-"""What the speech detector hears: statistics of a voice's spectrum, and whether anyone speaks.
+"""What the speech detector judges by: statistics of a voice's spectrum.
 
 With little training data, fixed statistics over a window generalise to unheard generators far
 better than a network that learns from the spectrogram itself (see the model card).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +32,13 @@ COEFFICIENTS = 30
 """Linear-frequency cepstral coefficients kept."""
 LAGS = (1, 2, 3, 4, 6)
 """Frames between which the change of the spectrum is compared with itself."""
-STATISTICS = 3 * COEFFICIENTS + 5 * BANDS // 4 + len(LAGS) * BANDS // 8
-
-VOICE_FRAME = 640
-"""40 ms: three periods of the lowest voice."""
-VOICE_HOP = 320
-VOICE_HERTZ = (70.0, 400.0)
-VOICED_CORRELATION = 0.45
-"""Noise stays below .35 at this frame length, voiced speech is mostly above .6."""
-AUDIBLE_SHARE = 1e-3
-"""Frames more than 30 dB below the loudest count as pauses."""
+LONG_FFT, LONG_HOP = 2048, 512
+"""128 ms: long enough to see how sharp a harmonic is."""
+LONG_BANDS = 32
+"""250 Hz wide, so with at least one harmonic of nearly every voice."""
+FAINT_SHARE = 0.4
+"""The faintest frames, left out of the flatness."""
+STATISTICS = 3 * COEFFICIENTS + 5 * BANDS // 4 + len(LAGS) * BANDS // 8 + 2 * LONG_BANDS
 
 
 def log_spectrum(samples: Samples) -> npt.NDArray[np.float32]:
@@ -51,8 +46,7 @@ def log_spectrum(samples: Samples) -> npt.NDArray[np.float32]:
 
     A shorter window is repeated to full length; a longer one is cut.
     """
-    wanted = FRAMES * HOP_SAMPLES + FFT_SAMPLES - HOP_SAMPLES
-    filled = np.resize(samples, wanted) if len(samples) < wanted else samples[:wanted]
+    filled = _filled(samples)
     frames = np.lib.stride_tricks.sliding_window_view(filled, FFT_SAMPLES)[::HOP_SAMPLES]
     power = np.abs(np.fft.rfft(frames * np.hanning(FFT_SAMPLES), axis=1)[:, 1:]) ** 2
     bands = power.reshape(FRAMES, BANDS, -1).mean(axis=2)
@@ -60,12 +54,18 @@ def log_spectrum(samples: Samples) -> npt.NDArray[np.float32]:
     return np.asarray(np.log(relative + FLOOR).T, np.float32)
 
 
-def voice_statistics(samples: Samples) -> npt.NDArray[np.float32]:
-    """Return how one window's spectrum varies, shape (STATISTICS,).
+def _filled(samples: Samples) -> Samples:
+    wanted = FRAMES * HOP_SAMPLES + FFT_SAMPLES - HOP_SAMPLES
+    return np.resize(samples, wanted) if len(samples) < wanted else samples[:wanted]
 
-    No means over time are among them: those describe speaker, microphone and channel.
+
+def voice_statistics(samples: Samples) -> npt.NDArray[np.float32]:
+    """Return how one window's spectrum varies and how sharp its harmonics are, (STATISTICS,).
+
+    No mean levels are among them: those describe speaker, microphone and channel.
     """
-    return _statistics(log_spectrum(samples))
+    found = [_statistics(log_spectrum(samples)), _flatness(samples)]
+    return np.asarray(np.concatenate(found), np.float32)
 
 
 def _statistics(spectrum: Floats) -> npt.NDArray[np.float32]:
@@ -81,6 +81,22 @@ def _statistics(spectrum: Floats) -> npt.NDArray[np.float32]:
         _self_similarity(change),
     )
     return np.concatenate(parts).astype(np.float32)
+
+
+def _flatness(samples: Samples) -> Floats:
+    """Mean and spread in time of the spectral flatness in LONG_BANDS bands, in nepers.
+
+    Flatness is the logarithm of the geometric over the arithmetic mean of the power. Vocoders make
+    harmonics that are too blurred in the upper bands, or too clean.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(_filled(samples), LONG_FFT)[::LONG_HOP]
+    power = np.abs(np.fft.rfft(frames * np.hanning(LONG_FFT), axis=1)[:, 1:]) ** 2
+    relative = power / max(float(power.mean()), 1e-12) + FLOOR
+    bands = relative.reshape(len(relative), LONG_BANDS, -1)
+    flatness = np.log(bands).mean(axis=2) - np.log(bands.mean(axis=2))
+    loudness = np.log(relative).mean(axis=1)
+    voice = flatness[loudness >= np.quantile(loudness, FAINT_SHARE)]
+    return np.concatenate([voice.mean(axis=0), voice.std(axis=0)])
 
 
 def _cepstral_spread(voice: Floats, spectrum: Floats) -> Floats:
@@ -119,42 +135,3 @@ def _averaged(bands: Floats, count: int) -> Floats:
     """Average neighbouring bands, leaving `count`."""
     means: Floats = bands.reshape(count, -1).mean(axis=1)
     return means
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceActivity:
-    """How much of a stretch of sound is someone's voice."""
-
-    voiced_seconds: float
-    """Time with a pitch between VOICE_HERTZ, pauses left out."""
-    liveliness: float
-    """Mean change of the spectrum between voiced frames, in dB; a steady tone has none."""
-
-
-def voice_activity(samples: Samples) -> VoiceActivity:
-    """Measure voice by energy, periodicity and change; needs at least VOICE_FRAME samples."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, VOICE_FRAME)[::VOICE_HOP]
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    energy = (frames**2).mean(axis=1)
-    power = np.abs(np.fft.rfft(frames, 2 * VOICE_FRAME, axis=1)) ** 2
-    voiced = (energy > AUDIBLE_SHARE * energy.max()) & (_periodicity(power) > VOICED_CORRELATION)
-    return VoiceActivity(float(voiced.sum()) * VOICE_HOP / SAMPLE_RATE, _liveliness(power[voiced]))
-
-
-def _periodicity(power: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return the highest normalised autocorrelation in the range of voices, per frame."""
-    correlation = np.fft.irfft(power, axis=1)[:, :VOICE_FRAME]
-    overlap = 1 - np.arange(VOICE_FRAME) / VOICE_FRAME
-    normalised = correlation / (np.maximum(correlation[:, :1], 1e-12) * np.maximum(overlap, 0.25))
-    shortest, longest = (int(SAMPLE_RATE / hertz) for hertz in reversed(VOICE_HERTZ))
-    highest: npt.NDArray[np.floating] = normalised[:, shortest:longest].max(axis=1)
-    return highest
-
-
-def _liveliness(power: npt.NDArray[np.floating]) -> float:
-    """Return the mean over 32 bands of the standard deviation in time of their level, in dB."""
-    if len(power) < 2:
-        return 0.0
-    bands = power[:, 1:].reshape(len(power), 32, -1).mean(axis=2)
-    level = 10 * np.log10(bands / max(float(bands.mean()), 1e-12) + 1e-6)
-    return float(level.std(axis=0).mean())

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from transformers import AutoModelForAudioClassification
 
+from inference_worker.detectors.hearing import (
+    MOST_STEADINESS,
+    Heard,
+    hear,
+    is_narrow_band,
+    is_noisy,
+)
 from inference_worker.detectors.network import Features, Inputs, Network, Statistics
 from inference_worker.detectors.segments import score_by_windows
 from inference_worker.detectors.sound import (
+    LONG_BANDS,
     STATISTICS,
-    VOICE_FRAME,
     WINDOW_SECONDS,
     Samples,
-    VoiceActivity,
-    voice_activity,
     voice_statistics,
 )
 from inference_worker.detectors.standard import SoundExtractor, cost
 from inference_worker.registry import ModelFolder
+from inference_worker.reliability import CONDITION, GROUPS, LANGUAGE
 from inference_worker.types import (
     SAMPLE_RATE,
     Abstention,
@@ -30,11 +38,32 @@ from inference_worker.types import (
     Window,
 )
 
-FRONT_END = "voice_statistics"
-MOST_WINDOWS = 48
+FRONT_END = "voice_statistics_2"
+FRONT_ENDS = {FRONT_END: STATISTICS, "voice_statistics": STATISTICS - 2 * LONG_BANDS}
+"""How many of the statistics a folder's model looks at, always the first ones, by the name it
+states. Version 1 of the bundled model did not know the last."""
+MOST_WINDOWS = 150
 """Looked at in one recording, spread evenly: a bound on work, whatever the length."""
 DECIDING_SHARE = 1 / 3
 """The highest third of the windows decides, as a clone may speak for a part of the time only."""
+
+
+NO_VOICE = {
+    Heard.MUSIC: "Music or tones, and no window of speech: more than {most_steadiness} of the "
+    "partials stand still, which those of a voice do not.",
+    Heard.NOISE: "Noise, and no window with {least_voiced_seconds} s of a voice.",
+    Heard.NO_SPEECH: "No window holds {least_voiced_seconds} s of a lively voice.",
+}
+"""Why a recording without speech is not judged; the first of those that are equally frequent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of sound that is looked at as one window."""
+
+    start: float
+    """In seconds."""
+    samples: Samples
 
 
 def model_input(standardised: Features) -> Features:
@@ -55,7 +84,8 @@ class SpeechDetector:
         self.name, self.version, self.label = folder.name, folder.version, folder.task
         self._folder = folder
         self._gates = {name: float(limit) for name, limit in folder.gates.items()}
-        self._statistics = Statistics.load(folder, FRONT_END, STATISTICS)
+        known = (Statistics.load(folder, *front_end) for front_end in FRONT_ENDS.items())
+        self._statistics = next((found for found in known if found), None)
         self._extractor = None if self._statistics else SoundExtractor(folder)
         fixed_seconds = self._extractor.fixed_seconds if self._extractor else None
         self._window_samples = int((fixed_seconds or WINDOW_SECONDS) * SAMPLE_RATE)
@@ -68,17 +98,17 @@ class SpeechDetector:
         if seconds < self._gates["least_seconds"]:
             least = self._gates["least_seconds"]
             return self._abstain("too_short", f"{seconds:.1f} s of sound; {least:g} s are needed.")
-        spans = _spans(len(content.samples), self._window_samples)
-        level = max(_level(content.samples[start:end]) for start, end in spans)
+        spans = _spans(content, self._window_samples)
+        level = max(_level(span.samples) for span in spans)
         if level < self._gates["least_level_dbfs"]:
             least = self._gates["least_level_dbfs"]
             return self._abstain("too_quiet", f"{level:.0f} dBFS at most; {least:g} are needed.")
-        spoken = [span for span in spans if self._speaks(content.samples[slice(*span)])]
+        heard = [hear(span.samples, self._gates) for span in spans]
+        spoken = [span for span, what in zip(spans, heard, strict=True) if what is Heard.SPEECH]
         if not spoken:
-            least = self._gates["least_voiced_seconds"]
-            return self._abstain("no_speech", f"No window holds {least:g} s of a lively voice.")
-        windows = tuple(self._window(content.samples, *span) for span in spoken)
-        return Prepared(windows, _notes(content, len(spans), len(spoken)))
+            return self._no_voice(heard)
+        notes = {**_notes(content, heard), GROUPS: _groups(content, spoken)}
+        return Prepared(tuple(self._window(span) for span in spoken), notes)
 
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
         """Return the log odds of synthetic speech for each window, shape (n,)."""
@@ -94,16 +124,17 @@ class SpeechDetector:
         """Run one full batch."""
         self.forward(self._sample_windows())
 
-    def _speaks(self, samples: Samples) -> bool:
-        heard = voice_activity(samples) if len(samples) >= VOICE_FRAME else VoiceActivity(0.0, 0.0)
-        return (
-            heard.voiced_seconds >= self._gates["least_voiced_seconds"]
-            and heard.liveliness >= self._gates["least_liveliness_db"]
-        )
+    def _no_voice(self, heard: Sequence[Heard]) -> Abstention:
+        """Say what there is instead of a voice: what most of the windows hold."""
+        what = max(NO_VOICE, key=heard.count)
+        gates = {"most_steadiness": MOST_STEADINESS, **self._gates}
+        limits = {name: f"{limit:g}" for name, limit in gates.items()}
+        return self._abstain(what.value, NO_VOICE[what].format_map(limits))
 
-    def _window(self, samples: Samples, start: int, end: int) -> Window:
-        features, length = self._features(samples[start:end])
-        return Window(features, length, start / SAMPLE_RATE, end / SAMPLE_RATE)
+    def _window(self, span: Span) -> Window:
+        features, length = self._features(span.samples)
+        end = span.start + len(span.samples) / SAMPLE_RATE
+        return Window(features, length, span.start, end)
 
     def _features(self, samples: Samples) -> tuple[Features | Inputs, int]:
         """Return what the model takes of a window, and its cost on the device."""
@@ -111,7 +142,8 @@ class SpeechDetector:
             inputs = self._extractor.inputs(samples)
             return inputs, cost(inputs)
         assert self._statistics, "a folder has an extractor or statistics"
-        return self._statistics.standardised(voice_statistics(samples)), STATISTICS
+        count = len(self._statistics.mean)
+        return self._statistics.standardised(voice_statistics(samples)[:count]), count
 
     def _inputs(self, windows: Sequence[Window]) -> Features | Sequence[Inputs]:
         features = [window.features for window in windows]
@@ -125,18 +157,29 @@ class SpeechDetector:
         buzzes = rng.normal(size=(self.batch_size, self._window_samples)).astype(np.float32) * 0.02
         for pitch, buzz in enumerate(buzzes, 60):
             buzz[:: SAMPLE_RATE // pitch] += 0.5
-        return [self._window(buzz, 0, self._window_samples) for buzz in buzzes]
+        return [self._window(Span(0.0, buzz)) for buzz in buzzes]
 
     def _abstain(self, code: str, reason: str) -> Abstention:
         return Abstention(self.name, self.version, self.label, code, reason)
 
 
-def _spans(count: int, window: int) -> list[tuple[int, int]]:
-    """Return at most MOST_WINDOWS windows as sample offsets, evenly spread over `count`."""
+def _spans(content: Recording, window: int) -> list[Span]:
+    """Return at most MOST_WINDOWS windows, evenly spread over what was kept of the recording."""
+    spans = [
+        Span(at + start / SAMPLE_RATE, samples[start : start + window])
+        for at, samples in content.parts()
+        for start in _starts(len(samples), window)
+    ]
+    if len(spans) <= MOST_WINDOWS:
+        return spans
+    return [spans[round(n)] for n in np.linspace(0, len(spans) - 1, MOST_WINDOWS)]
+
+
+def _starts(count: int, window: int) -> list[int]:
+    """Return where windows begin in `count` samples: one each half window, to the very end."""
     last = max(count - window, 0)
-    needed = -(-last // (window // 2)) + 1
-    starts = np.linspace(0, last, min(needed, MOST_WINDOWS)).astype(int).tolist()
-    return [(start, min(start + window, count)) for start in starts]
+    starts: list[int] = np.linspace(0, last, -(-last // (window // 2)) + 1).astype(int).tolist()
+    return starts
 
 
 def _level(samples: Samples) -> float:
@@ -144,10 +187,25 @@ def _level(samples: Samples) -> float:
     return float(10 * np.log10(np.mean(np.square(samples), dtype=np.float64) + 1e-12))
 
 
-def _notes(content: Recording, looked_at: int, spoken: int) -> dict[str, float | bool]:
+def _notes(content: Recording, heard: Sequence[Heard]) -> dict[str, Any]:
     return {
-        "windows_looked_at": looked_at,
-        "windows_with_speech": spoken,
-        "evenly_sampled": looked_at == MOST_WINDOWS,
-        "truncated": content.truncated,
+        "windows_looked_at": len(heard),
+        "windows_with_speech": heard.count(Heard.SPEECH),
+        "windows_with_music": heard.count(Heard.MUSIC),
+        "evenly_sampled": bool(content.stretches) or len(heard) == MOST_WINDOWS,
     }
+
+
+def _groups(content: Recording, spoken: Sequence[Span]) -> list[str]:
+    """Return the groups whose measured reliability applies: what most of the speech is like."""
+    conditions = [condition(span.samples) for span in spoken]
+    most = max(set(conditions), key=conditions.count)
+    groups = [f"{CONDITION}{most}"] if most else []
+    return groups + ([f"{LANGUAGE}{content.language}"] if content.language else [])
+
+
+def condition(samples: Samples) -> str:
+    """Return how the sound of one window reached us: narrow band, noisy, or "" for neither."""
+    if is_narrow_band(samples):
+        return "narrow band"
+    return "noisy" if is_noisy(samples) else ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from inference_worker.detectors.network import Features, Statistics
+from inference_worker.figures import Tally, auc
+
+PATIENCE = 8
+"""Epochs without a better ranking of the held-out group after which a training ends."""
+LEAST_EPOCHS = 20
+"""A stopping group that is easy, or hopeless, may be ranked best by a model that knows little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Recipe:
     model_input: Callable[[Features], Features]
     """Shapes statistics of (n, statistics) as the model takes them."""
     epochs: int
+    """At most; fewer when a group that was left out says so."""
     learning_rate: float = 1e-3
     batch_size: int = 64
     weight_decay: float = 0.3
@@ -79,7 +86,8 @@ class Fitted:
     def log_odds(self, values: Features) -> npt.NDArray[np.float64]:
         """Return the positive class's log odds for statistics of shape (n, statistics)."""
         inputs = self.recipe.model_input(self.statistics.standardised(values))
-        scores = self.model(torch.from_numpy(inputs)).logits.double()
+        device = next(self.model.parameters()).device
+        scores = self.model(torch.from_numpy(inputs).to(device)).logits.double().cpu()
         return np.asarray((scores[:, 1] - scores[:, 0]).numpy(), np.float64)
 
 
@@ -98,22 +106,32 @@ def balanced_weights(
     return np.asarray(weights * len(labels) / weights.sum(), np.float32)
 
 
-def fit(recipe: Recipe, items: Items, seed: int) -> Fitted:
-    """Train a fresh model on all the items."""
+def fit(
+    recipe: Recipe,
+    items: Items,
+    seed: int,
+    epochs: int | None = None,
+    watch: Callable[[Fitted], bool] | None = None,
+) -> Fitted:
+    """Train a fresh model on all the items, for the recipe's epochs or for fewer.
+
+    `watch` gets the model after each epoch, ready to predict, and may end the training by True.
+    """
     torch.manual_seed(seed)
-    scale = _scale(recipe.front_end, items.views)
-    views = torch.from_numpy(scale.standardised(items.views))
-    labels = torch.from_numpy(items.labels)
-    weights = torch.from_numpy(balanced_weights(items.labels, items.sources))
-    model = recipe.build()
-    optimiser, pace = _optimiser(model, recipe, len(labels))
-    began = time.monotonic()
-    model.train()
-    for _ in range(recipe.epochs):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fitted = Fitted(recipe.build(), _scale(recipe.front_end, items.views), recipe)
+    views = torch.from_numpy(fitted.statistics.standardised(items.views))
+    labels = torch.from_numpy(items.labels).to(device)
+    weights = torch.from_numpy(balanced_weights(items.labels, items.sources)).to(device)
+    model = fitted.model.to(device)
+    epochs = epochs or recipe.epochs
+    optimiser, pace = _optimiser(model, recipe, epochs, len(labels))
+    for _ in tqdm(range(epochs), desc=f"{len(labels)} items", unit="epoch", mininterval=2):
+        model.train()
         for places in torch.split(torch.randperm(len(labels)), recipe.batch_size):
             inputs = recipe.model_input(_jittered(views, places, recipe).numpy())
             per_item = nn.functional.cross_entropy(
-                model(torch.from_numpy(inputs)).logits,
+                model(torch.from_numpy(inputs).to(device)).logits,
                 labels[places],
                 reduction="none",
                 label_smoothing=recipe.label_smoothing,
@@ -123,10 +141,33 @@ def fit(recipe: Recipe, items: Items, seed: int) -> Fitted:
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             pace.step()
-    model.eval()
-    seconds = time.monotonic() - began
-    print(f"  {len(labels)} items, last loss {loss.item():.3f}, {seconds:.0f} s", flush=True)
-    return Fitted(model, scale, recipe)
+        model.eval()
+        if watch and watch(fitted):
+            break
+    model.cpu()
+    return fitted
+
+
+def epochs_that_help(recipe: Recipe, items: Items, held_out: Items, seed: int) -> int:
+    """Train on `items` until `held_out` is ranked no better for PATIENCE epochs; return the best.
+
+    Areas are averaged over three epochs: one epoch more or less is chance.
+    """
+    areas: list[float] = []
+
+    def is_past_the_best(fitted: Fitted) -> bool:
+        odds = fitted.log_odds(held_out.views[:, 0])
+        areas.append(auc(Tally.of(held_out.labels, odds)) or 0.0)
+        return len(areas) > LEAST_EPOCHS and len(areas) - _best(areas) > PATIENCE
+
+    fit(recipe, items, seed, watch=is_past_the_best)
+    return max(LEAST_EPOCHS, _best(areas))
+
+
+def _best(areas: Sequence[float]) -> int:
+    """Return the number of epochs with the highest mean over it and its neighbours."""
+    padded = np.pad(np.asarray(areas), 1, mode="edge")
+    return int(np.argmax(np.convolve(padded, np.ones(3) / 3, mode="valid"))) + 1
 
 
 def _scale(front_end: str, views: Features) -> Statistics:
@@ -134,9 +175,9 @@ def _scale(front_end: str, views: Features) -> Statistics:
 
 
 def _optimiser(
-    model: nn.Module, recipe: Recipe, count: int
+    model: nn.Module, recipe: Recipe, epochs: int, count: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
-    steps = recipe.epochs * -(-count // recipe.batch_size)
+    steps = epochs * -(-count // recipe.batch_size)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -153,6 +194,53 @@ def _jittered(views: torch.Tensor, places: torch.Tensor, recipe: Recipe) -> torc
     return nn.functional.dropout(chosen, recipe.hidden_share)
 
 
+@dataclass(frozen=True, slots=True)
+class Unseeing:
+    """For each group a model that never saw it, and how many epochs each was trained."""
+
+    models: Mapping[str, Fitted]
+    epochs: Mapping[str, int]
+
+    def log_odds(self, views: Features, groups: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+        """Predict statistics of shape (n, statistics), each by the model that is blind to it."""
+        odds = np.zeros(len(views))
+        for group, fitted in self.models.items():
+            mine = groups == group
+            if mine.any():
+                odds[mine] = fitted.log_odds(views[mine])
+        return odds
+
+    @property
+    def usual_epochs(self) -> int:
+        """Return the median over the groups: how long a model of all groups is trained."""
+        return round(float(np.median(list(self.epochs.values()))))
+
+
+def blind_to_each_group(recipe: Recipe, items: Items, more: Items | None, seed: int) -> Unseeing:
+    """Train a model without each group of `items`, stopped early by another group in turn.
+
+    The group that stops a training is held out of it, then learned too, so that neither choice
+    rests on the group that is measured. `more` is only trained on, and left out with its group.
+    """
+    names = np.unique(items.groups).tolist()
+    models, epochs = {}, {}
+    for place, group in enumerate(names):
+        stopper = names[(place + 1) % len(names)]
+        print(f"Leaving out {group}; stopped by {stopper}", flush=True)
+        fewer = _without(items, more, {group, stopper})
+        held_out = items.where(items.groups == stopper)
+        epochs[group] = epochs_that_help(recipe, fewer, held_out, seed)
+        models[group] = fit(recipe, _without(items, more, {group}), seed, epochs[group])
+    return Unseeing(models, epochs)
+
+
+def _without(items: Items, more: Items | None, groups: set[str]) -> Items:
+    kept = items.where(~np.isin(items.groups, list(groups)))
+    if more is None:
+        return kept
+    return kept.and_also(more.where(~np.isin(more.groups, list(groups))))
+
+
 def leave_groups_out(
     recipe: Recipe, items: Items, more: Items | None, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -161,14 +249,6 @@ def leave_groups_out(
     The first is for the items as they are, the second for their first damaged view. `more` is
     only trained on, and left out with its group too.
     """
-    plain, damaged = np.zeros(len(items.labels)), np.zeros(len(items.labels))
-    for group in np.unique(items.groups):
-        print(f"Leaving out {group}", flush=True)
-        unseen = items.groups == group
-        learned = items.where(~unseen)
-        if more is not None:
-            learned = learned.and_also(more.where(more.groups != group))
-        fitted = fit(recipe, learned, seed)
-        plain[unseen] = fitted.log_odds(items.views[unseen, 0])
-        damaged[unseen] = fitted.log_odds(items.views[unseen, 1])
+    blind = blind_to_each_group(recipe, items, more, seed)
+    plain, damaged = (blind.log_odds(items.views[:, view], items.groups) for view in (0, 1))
     return plain, damaged

@@ -67,6 +67,8 @@ HEADINGS = {
     "unseen_sources": "Sources the measured model never saw",
     "reserved_texts_of_seen_sources": "Reserved texts of sources it learned from (easier)",
     "left_out": "Groups the measured model never saw",
+    "conditions": "A share of the same clips under single conditions, judged as unseen",
+    "heard_conditions": "The same, by the condition the detector itself tells, as scores name it",
     "left_out_damaged": "The same groups after random damage, as files suffer on their way",
 }
 """What a set of figures was measured on; a set with another name is shown under that name."""

@@ -7,18 +7,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm  # type: ignore[import-untyped]
 
-from inference_worker.calibration import Calibration, Platt, stated_of
+from inference_worker.calibration import Calibration, stated_of
 from inference_worker.detectors.network import Features
 from inference_worker.evaluation import Report, Row, evaluate, table
 from inference_worker.registry import ModelFolder, sha256
+from inference_worker.training.calibrating import choose
 from inference_worker.training.fitting import Fitted, Items
 from inference_worker.training.packaging import code_commit, seal
 
@@ -52,6 +54,10 @@ class Measured:
     threshold: float
     plain: Report
     damaged: Report
+    calibrated: Mapping[str, Any]
+    """How the form of calibration was chosen."""
+    further: Mapping[str, Report] = field(default_factory=dict)
+    """More sets of figures by name, such as single conditions."""
 
 
 def compute(view: Callable[[Any], Features], tasks: Sequence[Any], cache: Path | None) -> Features:
@@ -59,7 +65,8 @@ def compute(view: Callable[[Any], Features], tasks: Sequence[Any], cache: Path |
     if cache is not None and cache.exists():
         return np.asarray(np.load(cache, allow_pickle=False), np.float32)
     with ProcessPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        found = np.stack(list(pool.map(view, tasks, chunksize=16)))
+        each = pool.map(view, tasks, chunksize=16)
+        found = np.stack(list(tqdm(each, view.__name__, len(tasks), mininterval=10)))
     if cache is not None:
         np.save(cache, found)
     return found
@@ -72,7 +79,8 @@ def measure(
     damaged: npt.NDArray[np.float64],
 ) -> Measured:
     """Calibrate on the left-out log odds, choose the threshold, and report by group."""
-    calibration = fit_platt(plain, items)
+    chosen = choose(plain, items.labels, items.groups)
+    calibration = chosen.calibration
     claimed = np.array([calibration.probability(value) for value in plain])
     threshold = careful_threshold(claimed, items.labels)
 
@@ -86,42 +94,10 @@ def measure(
             threshold=threshold,
         )
 
-    measured = Measured(calibration, threshold, report(plain), report(damaged))
+    measured = Measured(calibration, threshold, report(plain), report(damaged), chosen.stated())
     print(table(measured.plain), "\nThe same after random damage:", sep="\n")
     print(table(measured.damaged), flush=True)
     return measured
-
-
-def fit_platt(odds: npt.NDArray[np.float64], items: Items) -> Platt:
-    """Fit Platt scaling by maximum likelihood; groups count alike, and so do the classes.
-
-    The prior of one half is part of the model's claim: who screens a stream with few fakes must
-    expect fewer of the alarms to be right.
-    """
-    x, y = torch.from_numpy(odds), torch.from_numpy(items.labels.astype(np.float64))
-    weights = torch.from_numpy(_even_weights(items))
-    scale = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    search = torch.optim.LBFGS([scale], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        search.zero_grad()
-        found = torch.nn.functional.binary_cross_entropy_with_logits(
-            scale[0] * x + scale[1], y, weight=weights, reduction="sum"
-        )
-        found.backward()  # type: ignore[no-untyped-call]
-        return found
-
-    search.step(loss)  # type: ignore[no-untyped-call]
-    slope, offset = scale.tolist()
-    return Platt(slope, offset)
-
-
-def _even_weights(items: Items) -> npt.NDArray[np.float64]:
-    """Weigh each class 1/2 in all, its groups alike."""
-    cells = list(zip(items.labels.tolist(), items.groups.tolist(), strict=True))
-    sizes = Counter(cells)
-    groups = Counter(label for label, _ in sizes)
-    return np.array([0.5 / groups[cell[0]] / sizes[cell] for cell in cells])
 
 
 def careful_threshold(
@@ -170,8 +146,16 @@ def publish(
             "calibration": stated_of(measured.calibration),
             "threshold": measured.threshold,
             "gates": dict(statement.gates),
-            "metrics": {"left_out": measured.plain, "left_out_damaged": measured.damaged},
-            "training": {**training, "code_commit": code_commit()},
+            "metrics": {
+                "left_out": measured.plain,
+                **measured.further,
+                "left_out_damaged": measured.damaged,
+            },
+            "training": {
+                **training,
+                "calibration": measured.calibrated,
+                "code_commit": code_commit(),
+            },
         },
     )
 

@@ -1,7 +1,6 @@
 """What happens to a voice on its way to us, so that a model in training cannot lean on it.
 
-Codec, bandwidth, noise and room must not tell real from synthetic. copy_synthesis() goes the other
-way: it makes a real voice synthetic while speaker, words, room and level stay the same.
+Codec, bandwidth, noise and room must not tell real from synthetic.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.signal import fftconvolve, resample_poly
 
 from inference_worker.types import SAMPLE_RATE
@@ -133,33 +131,3 @@ _STEPS = (
     (0.4, _narrow_band),
     (0.6, _codec),
 )
-
-
-def copy_synthesis(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Rebuild a real voice from its mel spectrogram with guessed phases, as a vocoder does.
-
-    Griffin & Lim 1984 from 40-100 mel bands with 2-24 rounds; few rounds leave the phase noise of
-    weak vocoders, many that of good ones.
-    """
-    size = int(rng.choice([512, 1024]))
-    window = torch.hann_window(size)
-    wave = torch.from_numpy(samples)
-    magnitude = torch.stft(wave, size, size // 4, window=window, return_complex=True).abs()
-    mel = torch.from_numpy(_mel_filters(size // 2 + 1, int(rng.choice([40, 64, 80, 100]))))
-    smooth = (torch.linalg.pinv(mel) @ (mel @ magnitude)).clamp_min(0)
-    angle = torch.from_numpy(rng.uniform(-np.pi, np.pi, smooth.shape).astype(np.float32))
-    for _ in range(int(rng.integers(2, 25))):
-        guess = torch.istft(torch.polar(smooth, angle), size, size // 4, window=window)
-        angle = torch.stft(guess, size, size // 4, window=window, return_complex=True).angle()
-    rebuilt = torch.istft(torch.polar(smooth, angle), size, size // 4, window=window)
-    return np.asarray(rebuilt.numpy(), np.float32)
-
-
-def _mel_filters(bins: int, bands: int) -> npt.NDArray[np.float32]:
-    """Triangular filters, shape (bands, bins), evenly spaced on the HTK mel scale."""
-    top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
-    hertz = np.linspace(0, SAMPLE_RATE / 2, bins)
-    rise = (hertz - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    fall = (edges[2:, None] - hertz) / np.diff(edges)[1:, None]
-    return np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)

@@ -252,7 +252,7 @@ def test_a_tone_keeps_its_pitch_loudness_and_length(decode, kind, codec):
     assert pitch(recording) == pytest.approx(440, abs=1.0)
     assert recording.duration_seconds == pytest.approx(2.0, abs=0.1)
     assert np.sqrt(np.mean(recording.samples**2)) == pytest.approx(0.354, abs=0.03)
-    assert not recording.truncated
+    assert recording.stretches == ()
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
@@ -263,13 +263,14 @@ def test_any_sample_rate_and_stereo_become_16_khz_mono(decode, rate):
     assert len(recording.samples) == pytest.approx(2 * SAMPLE_RATE, abs=64)
 
 
-def test_a_long_recording_is_cut_but_its_length_is_told(tmp_path):
-    path = stored(tmp_path, media("ogg", sound="libopus", seconds=5))
-    with Decoder(slots=1, limits=Limits(sound_seconds=1.5)) as decoder:
+def test_of_a_long_recording_stretches_over_all_its_length_are_kept(tmp_path):
+    path = stored(tmp_path, media("ogg", sound="libopus", seconds=30))
+    with Decoder(slots=1, limits=Limits(sound_seconds=16)) as decoder:
         recording = decoder.decode(path, Modality.AUDIO)
-    assert len(recording.samples) == 24_000
-    assert recording.truncated
-    assert recording.duration_seconds == pytest.approx(5, abs=0.1)
+    assert [part.start for part in recording.stretches] == [0, 8, 16, 24]
+    assert len(recording.samples) == 16 * SAMPLE_RATE
+    assert pitch(recording) == pytest.approx(440, abs=1.0)
+    assert recording.duration_seconds == pytest.approx(30, abs=0.1)
 
 
 VIDEOS = [

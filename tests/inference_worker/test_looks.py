@@ -42,20 +42,28 @@ def seen(*chances: float | None) -> list[tuple[Look, Score | Abstention]]:
     ]
 
 
-def test_a_video_scores_as_the_mean_of_its_three_highest_frames() -> None:
+def test_a_video_scores_as_its_worst_three_frames_in_a_row() -> None:
     (judged,) = add_up(footage(frames=5, sound=True), seen(0.1, 0.9, 0.6, 0.3, 0.2))
     assert isinstance(judged.judgement, Score)
     assert judged.judgement.probability == pytest.approx(0.6)
     spans = [(s.start, s.end, s.probability) for s in judged.judgement.segments]
     assert spans[1] == (1.0, 2.0, 0.9)
     assert spans[-1] == (4.0, 5.0, 0.2)
+    assert judged.judgement.notes["worst_segment"] == [1.0, 4.0]
+
+
+def test_high_frames_far_apart_do_not_make_a_worst_segment() -> None:
+    (judged,) = add_up(footage(frames=7, sound=True), seen(0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.9))
+    assert isinstance(judged.judgement, Score)
+    assert judged.judgement.probability == pytest.approx(1.1 / 3)
 
 
 def test_frames_nobody_could_judge_are_left_out_but_counted() -> None:
     (judged,) = add_up(footage(frames=3, sound=True), seen(None, 0.8, None))
     assert isinstance(judged.judgement, Score)
     assert judged.judgement.probability == pytest.approx(0.8)
-    assert judged.judgement.notes == {"frames_judged": 1, "frames_seen": 3, "groups": []}
+    notes = judged.judgement.notes
+    assert (notes["frames_judged"], notes["frames_seen"]) == (1, 3)
 
 
 def test_a_video_is_as_reliably_judged_as_its_least_reliable_frame() -> None:
@@ -101,5 +109,6 @@ def test_facts_name_sizes_and_durations() -> None:
         "width": 2,
         "height": 2,
         "frames_judged": 2,
+        "scenes": 0,
         "has_sound": False,
     }
