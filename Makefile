@@ -21,6 +21,7 @@ run:
 
 test:
 	$(SETUP) dev
+	$(SETUP) servers
 	@$(STACK) up --ephemeral -- $(VENV)/python -m pytest $(PYTEST_ARGS)
 
 check:
@@ -56,4 +57,5 @@ lock:
 	printf '\n# %s\ntorch==2.13.0\n' 'Kept out of the lock: its CUDA packages would come with it.' \
 		>> requirements/inference.txt
 	$(UV_PIN) requirements/dev.in -o requirements/dev.txt
+	$(UV_PIN) requirements/servers.in -o requirements/servers.txt
 	rm -f requirements/*.bak

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from inference_worker.registry import MANIFEST, ModelFolder
+from inference_worker.registry import MANIFEST, ModelFolder, sha256
 from tests.inference_worker.toys import WordCounter
 
 DETECTOR = "toy"
@@ -44,9 +43,7 @@ def write(root: Path, name: str = "words", version: str = "1.0.0", **changed: An
         "gates": {},
         "metrics": {"unseen": {"n": 100, "auc": 0.8, "by_source": {"a": 1}}},
         "training": {},
-        "files": {
-            file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
-        },
+        "files": {file.name: sha256(file) for file in folder.iterdir()},
         **changed,
     }
     (folder / MANIFEST).write_text(json.dumps(stated))
@@ -55,4 +52,4 @@ def write(root: Path, name: str = "words", version: str = "1.0.0", **changed: An
 
 def digest(folder: Path) -> str:
     """Return what pins a folder's files."""
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    return sha256(folder / MANIFEST)

@@ -21,7 +21,10 @@ from inference_worker.errors import SourceUnavailable
 from inference_worker.registry import MANIFEST
 from inference_worker.sources import folders, s3
 
-_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/]+)|/(?P<version>\d+))(?P<sub>/.+)?")
+_URI = re.compile(
+    r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/]+)|/(?P<version>\d+))"
+    r"(?P<sub>(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)"
+)
 _PATIENCE = httpx.Timeout(30.0, connect=5.0)
 _PIECE_BYTES = 1024 * 1024
 
@@ -74,7 +77,7 @@ def _pinned(client: httpx.Client, uri: str) -> tuple[str, str]:
     if parts["alias"]:
         query = {"name": name, "alias": parts["alias"]}
         number = _asked(client, "registered-models/alias", query)["model_version"]["version"]
-    sub = (parts["sub"] or "").strip("/")
+    sub = parts["sub"].strip("/")
     return f"models:/{name}/{number}", f"{sub}/" if sub else ""
 
 

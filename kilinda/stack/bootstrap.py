@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 VENV = ROOT / ".venv"
+SERVERS_VENV = ROOT / ".venv-servers"
 
 OLDEST, NEWEST = (3, 11), (3, 13)  # the embedded servers' wheels exist for these
 SETS = {"run": ("base", "inference"), "dev": ("base", "inference", "dev")}
@@ -23,8 +24,10 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def main() -> int:
-    """Set up for `run` or `dev`; say in one line what is missing when that fails."""
+    """Set up for `run`, `dev` or `servers`; say in one line what is missing when that fails."""
     wanted = sys.argv[1]
+    if wanted == "servers":
+        return set_up_servers(SERVERS_VENV, REQUIREMENTS / "servers.txt")
     files = [REQUIREMENTS / f"{name}.txt" for name in SETS[wanted]]
     stamp = VENV / f".installed-{wanted}"
     if is_current(stamp, fingerprint(files)):
@@ -38,6 +41,23 @@ def main() -> int:
         return 1
     stamp.write_text(fingerprint(files))
     say(f"packages installed in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def set_up_servers(venv: Path, pins: Path) -> int:
+    """Install the servers of others that tests talk to. Tests are skipped where that fails."""
+    stamp = venv / ".installed-servers"
+    if is_current(stamp, fingerprint([pins])):
+        return 0
+    try:
+        make_venv(suitable_python(), venv)
+        say("installing the servers that tests talk to")
+        if pip("install", "-r", str(pins), venv=venv) != 0:
+            raise SetupError("pip could not install them, see its message above")
+    except SetupError as error:
+        say(f"tests with MLflow and S3 will be skipped: {error}")
+        return 0
+    stamp.write_text(fingerprint([pins]))
     return 0
 
 
@@ -80,16 +100,16 @@ def suitable_python() -> str:
     )
 
 
-def make_venv(python: str) -> None:
-    """Make the virtual environment unless there is a working one."""
-    if (VENV / "bin" / "pip").exists() and (VENV / "bin" / "python").exists():
+def make_venv(python: str, venv: Path = VENV) -> None:
+    """Make a virtual environment unless there is a working one."""
+    if (venv / "bin" / "pip").exists() and (venv / "bin" / "python").exists():
         return
-    say(f"making the virtual environment .venv with {python}")
+    say(f"making the virtual environment {venv.name} with {python}")
     done = subprocess.run(  # noqa: S603 - an interpreter we chose ourselves
-        [python, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
+        [python, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        shutil.rmtree(VENV, ignore_errors=True)
+        shutil.rmtree(venv, ignore_errors=True)
         raise SetupError(venv_advice(python, done.stdout + done.stderr))
 
 
@@ -143,9 +163,9 @@ def each(option: str, files: list[Path]) -> list[str]:
     return [word for path in files for word in (option, str(path))]
 
 
-def pip(*arguments: str) -> int:
+def pip(*arguments: str, venv: Path = VENV) -> int:
     """Run the environment's pip; its own settings (PIP_*, pip.conf) stay in force."""
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    command = [str(venv / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     return subprocess.run([*command, *arguments], check=False).returncode  # noqa: S603
 
 
