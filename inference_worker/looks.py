@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_worker.found_text import in_time, kept, messages_of, over_time, passage_of
+from inference_worker.ocr.tesseract import installed
 from inference_worker.provenance import observe
 from inference_worker.registry import Registry
 from inference_worker.reliability import GROUPS, weakest
@@ -38,7 +39,6 @@ FRAMES_THAT_DECIDE = 3
 """A video scores as its worst frames in a row: one is chance, three are a finding."""
 NOT_IN_FRAMES = frozenset({"manipulated_image"})
 """Labels that are not looked for in a video: its compression repeats and replaces parts."""
-OCR = "tesseract"
 MOST_WORDS_KEPT = 300
 """Words of a picture kept with their boxes."""
 
@@ -127,11 +127,16 @@ def text_in_pictures(content: Content) -> FoundText | None:
     """Return what OCR read in a picture or in the frames of a video; None if there is nothing."""
     match content:
         case Picture():
-            return over_time(Origin.PICTURE, OCR, map(Line, content.text.splitlines()))
+            return over_time(Origin.PICTURE, _ocr(), map(Line, content.text.splitlines()))
         case Footage():
-            return over_time(Origin.PICTURE, OCR, _shown(content))
+            return over_time(Origin.PICTURE, _ocr(), _shown(content))
         case _:
             return None
+
+
+def _ocr() -> str:
+    program = installed()
+    return f"tesseract@{program.version}" if program else "tesseract"
 
 
 def _shown(footage: Footage) -> Iterator[Line]:

@@ -12,10 +12,10 @@ from typing import Any
 from inference_worker.types import Credential, Observation, Provenance
 
 DETECTOR = "content-credentials"
-_CODE = "content_credential"
-AI = f"{_CODE}_ai"
-CAMERA = f"{_CODE}_camera"
-BROKEN = f"{_CODE}_broken"
+CODE = "content_credential"
+AI = f"{CODE}_ai"
+CAMERA = f"{CODE}_camera"
+BROKEN = f"{CODE}_broken"
 
 _MADE_BY_AI = frozenset({"trainedAlgorithmicMedia", "trainedAlgorithmicData"})
 _WITH_AI = frozenset({"compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"})
@@ -57,10 +57,10 @@ def _finding(provenance: Provenance) -> tuple[str, str, str]:
         case Credential.INVALID:
             return BROKEN, "medium", _broken(provenance)
         case Credential.UNREADABLE:
-            return f"{_CODE}_unreadable", "info", "The content credential could not be read."
+            return f"{CODE}_unreadable", "info", "The content credential could not be read."
         case Credential.REMOTE:
             kept = "The file's content credential is kept elsewhere; it was not fetched."
-            return f"{_CODE}_remote", "info", kept
+            return f"{CODE}_remote", "info", kept
         case _:
             code, severity, claim = _claim(provenance)
             return code, severity, f"An intact content credential says: {claim}. {_who(provenance)}"
@@ -82,7 +82,7 @@ def _claim(provenance: Provenance) -> tuple[str, str, str]:
         return AI, "high", "made in part by generative AI"
     if stated & _TAKEN_BY_CAMERA:
         return CAMERA, "info", "taken by a camera"
-    return _CODE, "info", "how the file was made, but not whether by a camera or by AI"
+    return CODE, "info", "how the file was made, but not whether by a camera or by AI"
 
 
 def _who(provenance: Provenance) -> str:

@@ -34,7 +34,7 @@ class Word(TypedDict):
 STRENGTHS = (0.25, 0.5, 0.75)
 """A word is marked from a quarter of the largest weight on, more strongly from a half on, ..."""
 
-SHOWN_ELSEWHERE = {"reasons", "found_text"}
+SHOWN_ELSEWHERE = {"reasons", "found_text", "read_words", "content_credential"}
 
 LEAST_WEIGHT = 0.05
 """Where the largest weight is below, nothing is marked: it moves no probability by a percent."""

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from detection.evidence import ask_for
 from detection.models import ScoreKind
 from kilinda.partners.models import User
-from review import claims, decisions, escalation, evidence, history
+from review import claims, decisions, escalation, evidence, found_text, history, provenance
 from review.errors import ClaimLost, ItemNotFound, ReviewError
 from review.explanations import explanation_of
 from review.forms import ClaimForm, DecisionForm, EscalationForm
@@ -250,6 +250,9 @@ def _everything(item: ReviewItem) -> dict[str, Any]:
         "facts": evidence.facts(item.result.metadata),
         "origin": evidence.facts(item.job.submission.metadata),
         "reasons": item.result.metadata.get("reasons", []),
+        "credential": provenance.credential(item.result),
+        "found_texts": found_text.found_texts(item.result, found),
+        "boxes": found_text.boxes(item.result.metadata),
     }
 
 
