@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -70,3 +72,47 @@ _STEPS = (
     (0.4, _recoloured),
     (0.7, _compressed),
 )
+
+
+def _jpeg(pixels: Pixels, rng: np.random.Generator, *, quality: int) -> Pixels:
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "JPEG", quality=quality)
+    return np.asarray(Image.open(stored).convert("RGB"), np.uint8)
+
+
+def _through_half(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    picture = Image.fromarray(pixels)
+    half = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS)
+    return np.asarray(half.resize(picture.size, Image.Resampling.BICUBIC), np.uint8)
+
+
+def _slightly_scaled(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    picture = Image.fromarray(pixels)
+    size = (int(picture.width * 0.9), int(picture.height * 0.9))
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.uint8)
+
+
+def _soft(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1.0)), np.uint8)
+
+
+def _grainy(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    noisy = pixels + rng.normal(0, 5, pixels.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def _small(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    top, left = ((side - 144) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + 144, left : left + 144]
+
+
+CONDITIONS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
+    "small": _small,
+    "JPEG quality 75": partial(_jpeg, quality=75),
+    "JPEG quality 50": partial(_jpeg, quality=50),
+    "scaled to 90 %": _slightly_scaled,
+    "halved and enlarged": _through_half,
+    "blurred": _soft,
+    "noisy": _grainy,
+}
+"""Conditions under which a picture reaches us, each exactly: for measuring, not for training."""
