@@ -19,11 +19,11 @@ from detection.versions import ModelVersion
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import ModelUnusable
 from inference_worker.ocr.reader import TextReader
-from inference_worker.registry import ModelFolder, Registry, build, needed
-from inference_worker.runtime import Observer, Runtime
+from inference_worker.registry import ModelFolder, Registry, build
+from inference_worker.runtime import Runtime
 from inference_worker.sources import at
 from inference_worker.trials import OnTrial, Post, Role
-from inference_worker.types import Detector, Modality
+from inference_worker.types import Detector, Modality, Observer
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ def fetch(posts: Sequence[Post]) -> dict[str, str]:
 def prepare(modalities: Collection[Modality]) -> None:
     """Fetch the models that workers for content of these kinds will load."""
     bases.sync()
-    _, posts = roster.read(needed(modalities))
+    _, posts = roster.read(modalities)
     fetch(posts)
 
 
@@ -96,7 +96,7 @@ class Lineup:
 
     def _started(self) -> Runtime:
         prepare(self._modalities)
-        generation, posts = roster.read(needed(self._modalities))
+        generation, posts = roster.read(self._modalities)
         self._problems = fetch(posts)
         registry = self._registry(posts)
         self._generation = generation
@@ -104,7 +104,7 @@ class Lineup:
         return Runtime(registry, decoder, self._observe, self._text_reader)
 
     def _follow(self, runtime: Runtime) -> None:
-        generation, posts = roster.read(needed(self._modalities))
+        generation, posts = roster.read(self._modalities)
         again = generation == self._generation  # then it is time to try what failed once more
         if (again or self._fetched != generation) and self._lacks(posts):
             self._fetched, self._generation, self._try_again_at = generation, -1, None

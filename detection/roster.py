@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from detection import rollout
 from detection.versions import ModelVersion
+from inference_worker.registry import TRANSCRIPT, needed
 from inference_worker.trials import Post, Role
 from inference_worker.types import Modality
 
@@ -17,15 +18,15 @@ _HERE = f"{socket.gethostname()}: "
 
 
 def read(modalities: Collection[Modality]) -> tuple[int, list[Post]]:
-    """Return the number of moves so far, and the posts of these models, active ones first.
+    """Return the number of moves so far, and the posts of the models that content of these kinds
+    needs, active ones first.
 
     The number is read first: a move in between makes a worker read once more, never too little.
     """
     number = rollout.generation()
-    rows = {
-        row.pk: row
-        for row in ModelVersion.objects.filter(modality__in=[each.value for each in modalities])
-    }
+    writes = ModelVersion.objects.filter(task=TRANSCRIPT, state=ModelVersion.State.ACTIVE).exists()
+    wanted = [each.value for each in needed(modalities, writes=writes)]
+    rows = {row.pk: row for row in ModelVersion.objects.filter(modality__in=wanted)}
     posts = [_post(row, rows) for row in rows.values() if row.state in ModelVersion.IN_USE]
     return number, sorted(posts, key=lambda post: (post.role is not Role.ACTIVE, str(post)))
 

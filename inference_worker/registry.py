@@ -19,7 +19,7 @@ from inference_worker import calibration, reliability
 from inference_worker.calibration import Calibration
 from inference_worker.errors import ModelUnusable
 from inference_worker.trials import Post, Role, Standings, standings
-from inference_worker.types import Detector, Modality, Reliability
+from inference_worker.types import Detector, Modality, Reliability, Transcriber
 
 MANIFEST = "kilinda.json"
 WEIGHTS = ".safetensors"
@@ -34,8 +34,12 @@ DETECTORS: Mapping[str, str] = {
     "speech": "inference_worker.detectors.speech:SpeechDetector",
     "image": "inference_worker.detectors.image:ImageDetector",
     "manipulation": "inference_worker.detectors.manipulation:ManipulationDetector",
+    "whisper": "inference_worker.detectors.whisper:WhisperTranscriber",
 }
 """Detector key in kilinda.json to the class that loads it; imported only when it is needed."""
+
+TRANSCRIPT = "transcript"
+"""The task of a model that scores nothing and writes down what is said for the text models."""
 
 LISTENED_TO_BY: Mapping[Modality, frozenset[Modality]] = {
     Modality.TEXT: frozenset({Modality.TEXT}),
@@ -172,7 +176,20 @@ class Registry:
     def for_modality(self, modality: Modality) -> tuple[Detector, ...]:
         """Return the detectors that judge content of this kind; empty when none is installed."""
         heard = LISTENED_TO_BY[modality]
-        return tuple(detector for folder, detector in self.entries if folder.modality in heard)
+        return tuple(
+            detector
+            for folder, detector in self.entries
+            if folder.modality in heard and folder.task != TRANSCRIPT
+        )
+
+    @property
+    def transcriber(self) -> Transcriber | None:
+        """Return the model that writes down speech; None without one, and while it is on trial."""
+        for folder, each in self.entries:
+            writer: object = each
+            if folder.task == TRANSCRIPT and isinstance(writer, Transcriber):
+                return writer
+        return None
 
     def for_task(self, task: str) -> tuple[ModelFolder, Detector]:
         """Return the model of one task. Raises ModelUnusable when none is installed."""
@@ -194,14 +211,19 @@ def load_models(root: Path, modalities: Collection[Modality] | None = None) -> R
         raise ModelUnusable(f"No model folder (with a {MANIFEST}) under {root}.")
     folders = sorted((ModelFolder.load(path) for path in paths), key=lambda folder: folder.name)
     _refuse_duplicates(folders)
-    wanted = needed(modalities)
+    writes = any(folder.task == TRANSCRIPT for folder in folders)
+    wanted = needed(modalities, writes=writes)
     return Registry(tuple((f, build(f)) for f in folders if f.modality in wanted))
 
 
-def needed(modalities: Collection[Modality] | None) -> set[Modality]:
-    """Return which models content of these kinds needs, by their modality; None means all."""
+def needed(modalities: Collection[Modality] | None, *, writes: bool = False) -> set[Modality]:
+    """Return which models content of these kinds needs, by their modality; None means all.
+
+    `writes`: whether a model writes down what is said, which is then judged as text too.
+    """
     kinds = set(Modality) if modalities is None else set(modalities)
-    return set().union(*(LISTENED_TO_BY[kind] for kind in kinds))
+    listening = set().union(*(LISTENED_TO_BY[kind] for kind in kinds))
+    return listening | {Modality.TEXT} if writes and Modality.AUDIO in listening else listening
 
 
 def build(folder: ModelFolder) -> Detector:
@@ -219,6 +241,8 @@ def _refuse_duplicates(folders: Collection[ModelFolder]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ModelUnusable(f"Two model folders are named {name!r}.")
+    if len(writing := [str(f) for f in folders if f.task == TRANSCRIPT]) > 1:
+        raise ModelUnusable(f"Only one model may write transcripts, not {' and '.join(writing)}.")
 
 
 def _read_manifest(path: Path) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,24 @@ import numpy as np
 
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import DecoderLost, Undecodable
-from inference_worker.looks import Judged, Look, add_up, facts_of, look_at
+from inference_worker.listening import speech_in, written_down
+from inference_worker.looks import Judged, Look, Sense, add_up, facts_of, look_at, look_at_text
 from inference_worker.ocr.reader import TextReader
 from inference_worker.registry import Registry
 from inference_worker.trials import Standings
-from inference_worker.types import Content, Detector, Judgement, Modality, Passage, Prepared, Window
+from inference_worker.types import (
+    Abstention,
+    Content,
+    Detector,
+    FoundText,
+    Judgement,
+    Modality,
+    Observer,
+    Origin,
+    Passage,
+    Prepared,
+    Window,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,15 +99,29 @@ class Item(Generic[J]):
     job: J
     content: Content
     looks: list[Look]
+    registry: Registry
+    """The models that were drawn for it."""
     standings: Standings
+    speech: Prepared | Abstention | None = None
+    """What is to be written down; None without a transcriber or without sound."""
+    heard: FoundText | None = None
     logits: list[list[Any]] = field(default_factory=list)
     """By look, one row a window: what forward() said of it."""
     missing: int = 0
 
     def __post_init__(self) -> None:
         """Make room for one row a window."""
-        self.logits = [[0.0] * look.window_count for look in self.looks]
-        self.missing = sum(look.window_count for look in self.looks)
+        self._expect(self.looks)
+
+    def hear(self, heard: FoundText) -> None:
+        """Take what was said, and look at it as a text."""
+        looks = look_at_text(heard, self.registry)
+        self.heard, self.looks = heard, self.looks + looks
+        self._expect(looks)
+
+    def _expect(self, looks: list[Look]) -> None:
+        self.logits += [[0.0] * look.window_count for look in looks]
+        self.missing += sum(look.window_count for look in looks)
 
     def analysed(self) -> Analysed[J]:
         """Return what the detectors say, now that every window has its logit."""
@@ -103,7 +130,9 @@ class Item(Generic[J]):
             for look, rows in zip(self.looks, self.logits, strict=True)
         ]
         said = add_up(self.content, judged)
-        return Analysed(self.job, said, facts_of(self.content), self.standings)
+        if isinstance(self.speech, Abstention):
+            said.append(Judged(Sense.TEXT, self.speech, Origin.SPEECH))
+        return Analysed(self.job, said, facts_of(self.content, self.heard), self.standings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +144,6 @@ class Slot(Generic[J]):
     place: int
     window: Window
     detector: Detector
-
-
-Observer = Callable[[str, float], None]
-"""Told the detector's label and the seconds of each forward pass."""
 
 
 class Runtime:
@@ -214,7 +239,9 @@ class Runtime:
             registry = self.registry.drawn(work.draw)
             read = self._text_reader.read(content) if self._text_reader else content
             looks = look_at(read, registry)
-            return Item(work.job, read, looks, registry.standings(work.draw))
+            standings = registry.standings(work.draw)
+            speech = speech_in(read, registry.transcriber)
+            return Item(work.job, read, looks, registry, standings, speech)
         except Exception:
             log.exception("preparing failed")
             source.retry(
@@ -225,6 +252,7 @@ class Runtime:
     # --- forward -------------------------------------------------------------------------------
 
     def _run(self, items: list[Item[J]], source: Source[J], writes: _Writes[J]) -> None:
+        items = self._listened(items, source)
         for item in items:
             if item.missing == 0:
                 writes.add(item.analysed())
@@ -238,6 +266,34 @@ class Runtime:
                 if item.missing == 0:
                     writes.add(item.analysed())
         writes.flush()
+
+    def _listened(self, items: list[Item[J]], source: Source[J]) -> list[Item[J]]:
+        """Have what is said written down and looked at as text; return the items that go on."""
+        transcriber = self.registry.transcriber
+        speaking = [(each, each.speech) for each in items if isinstance(each.speech, Prepared)]
+        if transcriber is None or not speaking:
+            return items
+        found = written_down(transcriber, [speech for _, speech in speaking], self._observe)
+        failed = {
+            id(item)
+            for (item, _), text in zip(speaking, found, strict=True)
+            if not self._hear(item, text)
+        }
+        for item in items:
+            if id(item) in failed:
+                source.retry(item.job, "detector_error", "What is said could not be written down.")
+        return [item for item in items if id(item) not in failed]
+
+    def _hear(self, item: Item[J], found: FoundText | Abstention | None) -> bool:
+        if isinstance(found, Abstention):
+            item.speech = found
+        elif found is not None:
+            try:
+                item.hear(found)
+            except Exception:
+                log.exception("preparing a transcript failed")
+                return False
+        return found is not None
 
     def _forward(self, batch: Sequence[Slot[J]]) -> None:
         began = time.perf_counter()

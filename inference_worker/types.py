@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -295,6 +295,10 @@ class Prepared:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+Observer = Callable[[str, float], None]
+"""Told a model's label and the seconds of each pass."""
+
+
 class Detector(Protocol):
     """A model with everything around it. One class a file in detectors/, one instance a process."""
 
@@ -356,6 +360,43 @@ class MapEvidence:
     """What a value means, for the scale bar: "probability that the place was copied"."""
     details: dict[str, Any] = field(default_factory=dict)
     """JSON-like: regions, shifts, what method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a transcriber made of one window, believable or not."""
+
+    lines: tuple[Line, ...]
+    """In seconds of the recording."""
+    language: str | None
+    log_probability: float
+    """Mean over the tokens, in nats: how sure the model was of its words."""
+    repetition: float
+    """How many times smaller the text becomes when compressed; loops of words become very small."""
+
+
+@runtime_checkable
+class Transcriber(Protocol):
+    """A model that turns speech into text. At most one is in use."""
+
+    name: str
+    version: str
+    label: str
+    """transcript"""
+    batch_size: int
+    """Most windows in one pass."""
+
+    def prepare(self, content: Recording) -> Prepared | Abstention:
+        """Cut the recording into a bounded number of windows in which someone speaks. CPU only."""
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Heard]:
+        """Run the model once over at most `batch_size` windows."""
+
+    def interpret(self, prepared: Prepared, heard: Sequence[Heard]) -> FoundText | Abstention:
+        """Join what was heard in a recording's windows; decline what cannot be believed."""
+
+    def warm_up(self) -> None:
+        """Run one window once, so that the first real item is not slow."""
 
 
 @runtime_checkable

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
@@ -33,6 +35,7 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from inference_worker.training.packaging import seal
+from inference_worker.types import SAMPLE_RATE
 
 SPREAD = {"initializer_range": 0.6}
 """Random weights far larger than usual, so that different inputs get clearly different logits."""
@@ -44,6 +47,14 @@ SENTENCES = [
     "nyinyi ni takataka tutawafukuza hapa",
     "we will publish the results of every station on friday",
 ]
+
+
+def recorded(path: Path, samples: np.ndarray) -> Path:
+    """Write sound at SAMPLE_RATE, 16 bits; return the path."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((samples * 32_000).astype("<i2").tobytes())
+    return path
 
 
 def sealed(folder: Path, task: str, labels: tuple[str, ...], **stated: Any) -> Path:

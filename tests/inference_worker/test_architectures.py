@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def works(tmp_path_factory) -> dict[Modality, list[Work[int]]]:
     folder = tmp_path_factory.mktemp("media")
     return {
         Modality.AUDIO: [
-            Work(n, Modality.AUDIO, path=recorded(folder / f"{n}.wav", seconds, n))
+            Work(n, Modality.AUDIO, path=made.recorded(folder / f"{n}.wav", babble(seconds, n)))
             for n, seconds in enumerate(SECONDS)
         ],
         Modality.IMAGE: [
@@ -78,13 +77,6 @@ def works(tmp_path_factory) -> dict[Modality, list[Work[int]]]:
             Work(n, Modality.TEXT, passage=Passage(text)) for n, text in enumerate(TEXTS)
         ],
     }
-
-
-def recorded(path: Path, seconds: float, seed: int) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes((babble(seconds, seed) * 32_000).astype("<i2").tobytes())
-    return path
 
 
 def painted(path: Path, size: tuple[int, int], seed: int) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -22,14 +20,11 @@ from inference_worker.types import (
     Frame,
     Line,
     Origin,
-    Passage,
     Picture,
-    Prepared,
     Score,
     Segment,
-    Window,
 )
-from tests.inference_worker.toys import WordCounter, registry
+from tests.inference_worker.toys import LineCounter, WordCounter, registry
 
 SPOKEN = FoundText(
     Origin.SPEECH,
@@ -41,16 +36,6 @@ SPOKEN = FoundText(
 
 def picture(text: str) -> Picture:
     return Picture(np.zeros((4, 4, 3), np.uint8), 4, 4, text)
-
-
-class LineCounter(WordCounter):
-    """Scores each line for itself, and says which characters it was."""
-
-    def prepare(self, content: Passage) -> Prepared:
-        spans = [match.span() for match in re.finditer(r".+", content.text)]
-        return Prepared(
-            tuple(Window(content.text[a:b].split(), b - a, float(a), float(b)) for a, b in spans)
-        )
 
 
 def judged_text(found: FoundText) -> list[Score]:

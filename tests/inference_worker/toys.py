@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,16 @@ class WordCounter:
 
     def warm_up(self) -> None:
         self.forward([Window(["warm"], 1, 0, 1)])
+
+
+class LineCounter(WordCounter):
+    """Scores each line for itself, and says which characters it was."""
+
+    def prepare(self, content: Passage) -> Prepared:
+        spans = [match.span() for match in re.finditer(r".+", content.text)]
+        return Prepared(
+            tuple(Window(content.text[a:b].split(), b - a, float(a), float(b)) for a, b in spans)
+        )
 
 
 def registry(*detectors: WordCounter, modality: Modality = Modality.TEXT) -> Registry:
