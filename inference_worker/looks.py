@@ -37,6 +37,8 @@ from inference_worker.types import (
 
 FRAMES_THAT_DECIDE = 3
 """A video scores as its worst frames in a row: one is chance, three are a finding."""
+STILL_SECONDS = 0.5
+"""A picture shown so long is sampled once and judged as a picture; a flash is not judged."""
 NOT_IN_FRAMES = frozenset({"manipulated_image"})
 """Labels that are not looked for in a video: its compression repeats and replaces parts."""
 MOST_WORDS_KEPT = 300
@@ -240,6 +242,9 @@ def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> 
     if not scored:
         return Judged(Sense.VISUAL, looked[0][1])
     end = content.duration_seconds if isinstance(content, Footage) else 0.0
+    is_still = len(scored) == len(looked) and end >= STILL_SECONDS
+    if len(scored) < FRAMES_THAT_DECIDE and not is_still:
+        return Judged(Sense.VISUAL, _too_few(scored[0][1], len(scored), len(looked)))
     ends = [at for at, _ in scored[1:]] + [max(end, scored[-1][0])]
     segments = tuple(
         Segment(at, until, judged.probability)
@@ -262,6 +267,11 @@ def _over_frames(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> 
             },
         ),
     )
+
+
+def _too_few(score: Score, judged: int, seen: int) -> Abstention:
+    reason = f"{judged} of {seen} frames could be judged; {FRAMES_THAT_DECIDE} are needed."
+    return Abstention(score.detector, score.version, score.label, "too_few_frames", reason)
 
 
 def _groups(score: Score) -> Sequence[str]:

@@ -15,6 +15,7 @@ import av.subtitles.stream
 import av.video.codeccontext
 import av.video.stream  # libav's wrapper imports some of these late, which the sandbox forbids
 
+from inference_worker.decoding.encryption import is_encrypted
 from inference_worker.decoding.limits import Limits
 from inference_worker.decoding.sniff import Sniffed
 from inference_worker.errors import Undecodable
@@ -99,6 +100,10 @@ def opened(file: IO[bytes], sniffed: Sniffed, limits: Limits) -> Iterator[Any]:
         "max_pixels": str(limits.pixels),
     }
     demuxer = _DEMUXERS[sniffed.mime.partition("/")[2]]
+    if demuxer == "mov" and is_encrypted(file):
+        raise Undecodable(
+            "encrypted", "The file is encrypted (copy protection); send a copy without it."
+        )
     try:
         with av.open(
             file,

@@ -59,11 +59,26 @@ def test_high_frames_far_apart_do_not_make_a_worst_segment() -> None:
 
 
 def test_frames_nobody_could_judge_are_left_out_but_counted() -> None:
-    (judged,) = add_up(footage(frames=3, sound=True), seen(None, 0.8, None))
+    (judged,) = add_up(footage(frames=5, sound=True), seen(None, 0.8, None, 0.7, 0.9))
     assert isinstance(judged.judgement, Score)
     assert judged.judgement.probability == pytest.approx(0.8)
     notes = judged.judgement.notes
-    assert (notes["frames_judged"], notes["frames_seen"]) == (1, 3)
+    assert (notes["frames_judged"], notes["frames_seen"]) == (3, 5)
+
+
+@pytest.mark.parametrize("frames", [(None, 0.8, None), (0.9, 0.8, None)])
+def test_one_or_two_frames_among_others_that_nobody_could_judge_are_too_few(frames) -> None:
+    (judged,) = add_up(footage(frames=3, sound=True), seen(*frames))
+    assert isinstance(judged.judgement, Abstention)
+    assert judged.judgement.code == "too_few_frames"
+    assert judged.judgement.reason.endswith("of 3 frames could be judged; 3 are needed.")
+
+
+def test_a_still_picture_is_judged_but_a_flash_of_one_is_not() -> None:
+    still = footage(frames=1, sound=True)
+    flash = replace(still, duration_seconds=0.1)
+    assert isinstance(add_up(still, seen(0.8))[0].judgement, Score)
+    assert isinstance(add_up(flash, seen(0.8))[0].judgement, Abstention)
 
 
 def test_a_video_is_as_reliably_judged_as_its_least_reliable_frame() -> None:
