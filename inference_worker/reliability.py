@@ -72,8 +72,8 @@ def reliability_of(folder: StatesReliability, groups: Sequence[str] = ()) -> Rel
     None when any of them was not measured. Without groups it is that of all content together. A
     language falls back to its shorter tags: en-KE to en.
     """
-    found = [_measured(folder.reliability, group) for group in groups or (ALL,)]
-    return weakest(found)
+    told = [group for group in groups if not _is_no_language(group)]
+    return weakest(_measured(folder.reliability, group) for group in told or (ALL,))
 
 
 def weakest(each: Iterable[Reliability | None]) -> Reliability | None:
@@ -99,6 +99,10 @@ def grade(reliability: Reliability | None) -> Grade:
 def is_relied_on(reliability: Reliability | None) -> bool:
     """Return whether the score was measured, and measured to be better than guessing."""
     return grade(reliability) not in {Grade.UNMEASURED, Grade.UNPROVEN}
+
+
+def _is_no_language(group: str) -> bool:
+    return group.startswith(LANGUAGE) and group.removeprefix(LANGUAGE).lower() in NO_LANGUAGE
 
 
 def _measured(rows: Mapping[str, Reliability], group: str) -> Reliability | None:

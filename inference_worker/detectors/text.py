@@ -13,7 +13,7 @@ from tokenizers import Encoding
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from inference_worker.detectors.device import choose_device, choose_precision
-from inference_worker.detectors.languages import Languages
+from inference_worker.detectors.languages import MIX, Languages
 from inference_worker.detectors.normalisation import Normalised, normalise
 from inference_worker.detectors.segments import score_by_windows
 from inference_worker.detectors.text_evidence import (
@@ -24,6 +24,7 @@ from inference_worker.detectors.text_evidence import (
 )
 from inference_worker.errors import ModelUnusable
 from inference_worker.registry import ModelFolder
+from inference_worker.reliability import GROUPS, LANGUAGE
 from inference_worker.types import (
     Abstention,
     Judgement,
@@ -88,7 +89,11 @@ class TextDetector:
         normalised = normalise(content.text[:most])
         if refusal := self._refusal(content, normalised):
             return refusal
-        notes = {"characters": len(content.text), "judged_characters": min(len(content.text), most)}
+        notes = {
+            "characters": len(content.text),
+            "judged_characters": min(len(content.text), most),
+            GROUPS: self._groups(content.language, normalised.text),
+        }
         return Prepared(self._windows(normalised), notes)
 
     @torch.inference_mode()
@@ -165,6 +170,17 @@ class TextDetector:
         if primary not in {"und", *self._folder.languages}:
             return primary
         return self._languages.foreign(text)
+
+    def _groups(self, hint: str | None, text: str) -> list[str]:
+        """Return the language the reliability is asked for: as hinted at, else as recognised.
+
+        A mix that is recognised counts beside the hint; nothing where neither tells.
+        """
+        found = self._languages.measured(text) if self._languages else None
+        named = [hint] if hint else []
+        if found and (found == MIX or not hint):
+            named.append(found)
+        return [f"{LANGUAGE}{tag}" for tag in named]
 
     def _abstain(self, code: str, reason: str) -> Abstention:
         return Abstention(self.name, self.version, self.label, code, reason)

@@ -46,7 +46,8 @@ KNOWN = folder(
         (("language:en", "condition:phone codec"), "condition:phone codec"),  # the weaker
         (("language:sw", "condition:phone codec"), "language:sw"),
         (("language:en", "condition:noisy"), None),  # one of them never measured
-        (("language:und",), None),
+        (("language:und",), "all"),  # a hint that says nothing
+        (("language:und", "condition:noisy"), None),
     ],
 )
 def test_the_weakest_group_counts_and_an_unmeasured_one_counts_most(groups, found):

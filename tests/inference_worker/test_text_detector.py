@@ -116,6 +116,25 @@ LONG = "The county council met on Monday to discuss water and roads. " * 30
 INSULT = "You are a fucking idiot and a filthy pig, go and die you stupid bitch. " * 3
 
 
+@pytest.mark.parametrize(
+    ("text", "hint", "groups"),
+    [
+        ("Habari za asubuhi ndugu zangu, mkutano utaanza saa nne leo.", None, ["language:sw"]),
+        ("Good morning, the county office opens at nine today.", None, ["language:en"]),
+        ("Good morning, the county office opens at nine today.", "en-KE", ["language:en-KE"]),
+        (
+            "Sasa bro hiyo meeting ya leo iko wapi because sijui place",
+            "sw",
+            ["language:sw", "language:sw-en"],  # the mix is recognised whatever the hint says
+        ),
+        ("Niaje", None, []),  # too short to tell
+    ],
+)
+def test_the_reliability_asked_for_is_that_of_the_texts_language(detector, text, hint, groups):
+    prepared = detector.prepare(Passage(text, hint))
+    assert prepared.notes["groups"] == groups
+
+
 def test_the_worst_window_of_a_long_text_points_at_the_abuse(detector):
     text = LONG + INSULT + LONG
     score = judge(detector, text)
