@@ -6,8 +6,8 @@ has learned"), at one share: the tenth of the parts with the largest weights aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -69,6 +69,17 @@ def measure(
         difference=round(float((top - random).mean()), 4),
         interval=[round(low, 4), round(high, 4)],
         better=round(float((top > random).mean()), 3),
+    )
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """Return the figures as a sentence for cards and pages."""
+    low, high = found["interval"]
+    return (
+        f"Without the strongest tenth of the evidence the log odds fall by {found['top']:.2f}, "
+        f"without a random tenth by {found['random']:.2f} (mean over {found['n']} items and "
+        f"{found['draws']} draws each; 95 % interval of the difference {low:.2f} to {high:.2f}). "
+        f"The evidence beat chance on {100 * found['better']:.0f} % of the items."
     )
 
 

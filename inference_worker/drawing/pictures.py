@@ -11,22 +11,36 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from inference_worker.drawing.sheet import INK, LINE, WIDTH_INCHES, Sheet, claim, signed
+from inference_worker.drawing.sheet import INK, LINE, SMALL, WIDTH_INCHES, Sheet, claim, signed
 from inference_worker.drawing.values import Drawing, Stamp
 from inference_worker.explaining.pictures import PictureEvidence, noise
 from inference_worker.types import MapEvidence, Picture
 
-LEFT, WIDEST, HIGHEST = 0.75, 6.2, 4.3
+Heat = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
+
+LEFT, WIDEST, HIGHEST = 0.8, 6.2, 4.3
 """Of the picture on the sheet, in inches."""
 SHOWN_SIDE = 620
 """Pixels of the longer side as drawn."""
-NOISE_SIDE = 310
+NOISE_SIDE = 240
 """Places along the longer side of the noise picture: coarser than drawn, to compress."""
 NAMED = 3
 """Places that are outlined and listed with their numbers."""
 VEIL = 0.62
 FAINTEST = 0.12
 """Places with less than this share of the largest fall are left clear."""
+HALF = 0.5
+TWINS = {"copied_from": "A", "copied_to": "B"}
+"""Two areas alike, in the details of a map; which of them is the original cannot be told."""
+BADGE: dict[str, Any] = {
+    "ha": "center",
+    "va": "center",
+    "size": 9,
+    "weight": "bold",
+    "color": INK,
+    "bbox": {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": INK},
+}
 NOISIEST = 99.0
 """Percentile at which the scale of the noise ends, so that one edge does not darken the rest."""
 
@@ -106,7 +120,8 @@ def draw_map(content: Picture, found: MapEvidence, stamp: Stamp) -> Drawing:
         "Where it was found",
         content,
         stamp,
-        shows=f"{found.unit}, place by place; the line is drawn at one half.",
+        shows=f"{found.unit}, place by place; the line is drawn at one "
+        "half. A and B, where there are any, are alike: one may be a copy of the other.",
         does_not_show="who changed the picture or why. Repeated patterns and strong compression "
         "can look like a manipulation.",
     )
@@ -119,14 +134,12 @@ def draw_map(content: Picture, found: MapEvidence, stamp: Stamp) -> Drawing:
         vmax=1,
         alpha=np.clip(found.heat * 1.2, 0, VEIL),
     )
-    rows, columns = found.heat.shape
-    if min(rows, columns) > 1 and found.heat.min() < 0.5 < found.heat.max():
-        across = (np.arange(columns) + 0.5) * content.original_width / columns
-        down = (np.arange(rows) + 0.5) * content.original_height / rows
-        for width, colour in ((3.0, "white"), (1.4, "#b3123a")):
-            axes.contour(across, down, found.heat, [0.5], colors=[colour], linewidths=width)
+    _encircle(axes, content, found.heat, "#b3123a")
+    for name, letter in TWINS.items():
+        if (area := found.details.get(name)) is not None:
+            _letter(axes, content, np.asarray(area, np.float32), letter)
     sheet.scale(axes, _opaque(shown), found.unit)
-    share = float((found.heat >= 0.5).mean())
+    share = float((found.heat >= HALF).mean())
     alt = f"Map over the picture of the {found.unit}: {share:.1%} of it is at one half or more."
     return sheet.finish("map", alt, shows_content=True)
 
@@ -139,11 +152,11 @@ def _sheet(
     ratio = min(WIDEST / width, HIGHEST / height)
     across, down = width * ratio, height * ratio
     sheet = Sheet(
-        title, stamp, shows=shows, does_not_show=does_not_show, body_inches=max(down, 1.6) + 0.6
+        title, stamp, shows=shows, does_not_show=does_not_show, body_inches=max(down, 1.6) + 0.65
     )
     axes = sheet.axes(LEFT, 0.5, across, down)
-    axes.set_xlabel("pixels across", size=8)
-    axes.set_ylabel("pixels down", size=8)
+    axes.set_xlabel("pixels across", size=SMALL)
+    axes.set_ylabel("pixels down", size=SMALL)
     axes.locator_params(nbins=5)
     return sheet, axes
 
@@ -174,6 +187,31 @@ def _opaque(shown: Any) -> Any:
     return ScalarMappable(shown.norm, shown.cmap)
 
 
+def _places(content: Picture, heat: Heat) -> tuple[Floats, Floats]:
+    """Return the middles of a map's columns and rows, in pixels of the original."""
+    rows, columns = heat.shape
+    across = (np.arange(columns) + 0.5) * content.original_width / columns
+    return across, (np.arange(rows) + 0.5) * content.original_height / rows
+
+
+def _encircle(axes: Axes, content: Picture, heat: Heat, colour: str) -> None:
+    """Draw the line at one half."""
+    if min(heat.shape) < 2 or not heat.min() < HALF < heat.max():
+        return
+    for width, shade in ((3.0, "white"), (1.4, colour)):
+        axes.contour(*_places(content, heat), heat, [HALF], colors=[shade], linewidths=width)
+
+
+def _letter(axes: Axes, content: Picture, area: Heat, letter: str) -> None:
+    """Encircle one of two areas alike and put its letter in its middle."""
+    if area.max() <= 0:
+        return
+    _encircle(axes, content, area, INK)
+    across, down = _places(content, area)
+    middle = (area.sum(axis=0) @ across / area.sum(), area.sum(axis=1) @ down / area.sum())
+    axes.text(*middle, letter, **BADGE)
+
+
 def _outlined(axes: Axes, content: Picture, falls: npt.NDArray[np.floating]) -> list[int]:
     """Outline and number the places that raise the score most; return them."""
     rows, columns = falls.shape
@@ -189,12 +227,7 @@ def _outlined(axes: Axes, content: Picture, falls: npt.NDArray[np.floating]) -> 
             left + wide / 2,
             top + high / 2,
             str(number),
-            ha="center",
-            va="center",
-            size=9,
-            weight="bold",
-            color=INK,
-            bbox={"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": INK},
+            **BADGE,
         )
     return places
 
@@ -208,7 +241,7 @@ def _list(sheet: Sheet, places: list[int], falls: npt.NDArray[np.floating]) -> N
         text,
         ha="right",
         va="top",
-        size=8.5,
+        size=SMALL,
         color=INK,
         linespacing=1.7,
         bbox={"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": LINE},

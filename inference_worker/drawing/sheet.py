@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -23,10 +24,12 @@ from inference_worker.drawing.values import Drawing, Plot, Stamp
 WIDTH_INCHES, DOTS_PER_INCH = 9.0, 110
 MARGIN_INCHES = 0.2
 INK, QUIET, LINE, ACCENT = "#17212b", "#56646f", "#c3ccd3", "#0b5f58"
-LINE_CHARACTERS = 150
+SMALL = 9.0
+"""Points, of everything but titles: readable when the page shows the sheet at four fifths."""
+LINE_CHARACTERS = 124
 """Of the small print that fit into the width."""
-LINE_INCHES = 0.175
-HEAD_INCHES = 0.62
+LINE_INCHES = 0.195
+HEAD_INCHES = 0.66
 MOST_BYTES = 200_000
 """Of one PNG. Colours are given up first, then size."""
 PALETTES = (256, 64)
@@ -56,19 +59,19 @@ class Sheet:
         small = _small_print(stamp, shows, does_not_show)
         foot = LINE_INCHES * len(small) + MARGIN_INCHES
         self.height = HEAD_INCHES + body_inches + foot + MARGIN_INCHES
-        self._foot = foot + 0.1
-        self._ramps: list[Image.Image] = []
+        self._foot = foot
+        self._ramps = [_ramp(INK), _ramp(QUIET)]
         self.figure = Figure(figsize=(WIDTH_INCHES, self.height), dpi=DOTS_PER_INCH)
         self.figure.patch.set_facecolor("white")
         FigureCanvasAgg(self.figure)
-        self._write(MARGIN_INCHES, self.height - 0.32, title, size=12, weight="bold")
-        self._write(MARGIN_INCHES, self.height - 0.53, _head(stamp), size=8.5, color=QUIET)
+        self._write(MARGIN_INCHES, self.height - 0.32, title, size=13, weight="bold")
+        self._write(MARGIN_INCHES, self.height - 0.56, _head(stamp), size=SMALL, color=QUIET)
         for row, line in enumerate(reversed(small)):
             self._write(
                 MARGIN_INCHES,
                 MARGIN_INCHES * 0.7 + LINE_INCHES * row,
                 line,
-                size=7.5,
+                size=SMALL,
                 color=QUIET if row < 1 else INK,
             )
 
@@ -81,7 +84,7 @@ class Sheet:
             height / self.height,
         )
         axes = self.figure.add_axes(box)
-        axes.tick_params(labelsize=8, colors=INK, length=3)
+        axes.tick_params(labelsize=SMALL, colors=INK, length=3)
         for spine in axes.spines.values():
             spine.set_color(LINE)
         return axes
@@ -91,8 +94,8 @@ class Sheet:
         box = axes.get_position()
         place = self.figure.add_axes((box.x1 + 0.012, box.y0, 0.014, box.height))
         bar = self.figure.colorbar(shown, cax=place, ticks=ticks)
-        bar.set_label(label, size=8, color=INK)
-        bar.ax.tick_params(labelsize=8, colors=INK, length=2)
+        bar.set_label(label, size=SMALL, color=INK)
+        bar.ax.tick_params(labelsize=SMALL, colors=INK, length=2)
         colours = (shown.cmap(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
         self._ramps.append(Image.fromarray(colours[None]))
         bar.outline.set_edgecolor(LINE)
@@ -107,17 +110,35 @@ class Sheet:
         seconds: tuple[float, float] = (0.0, 0.0),
     ) -> Drawing:
         """Render. `time` are the axes whose width is the stretch of `seconds`."""
-        plot = None
-        if time is not None:
-            box = time.get_position()
-            plot = Plot(round(float(box.x0), 5), round(float(box.x1), 5), *seconds)
+        plot = None if time is None else self._plot(time, seconds)
         image = _rendered(self.figure)
         png, width, height = _compressed(image, self._ramps)
         return Drawing(name, self.title, png, width, height, alt, shows_content, plot)
 
+    def _plot(self, time: Axes, seconds: tuple[float, float]) -> Plot:
+        """Return where the axes that share the time line of `time` lie, together."""
+        line = time.get_position()
+        boxes = [axes.get_position() for axes in self.figure.axes]
+        shared = [box for box in boxes if abs(box.x0 - line.x0) + abs(box.x1 - line.x1) < 1e-6]
+        return Plot(
+            left=round(float(line.x0), 5),
+            right=round(float(line.x1), 5),
+            top=round(1 - max(float(box.y1) for box in shared), 5),
+            bottom=round(1 - min(float(box.y0) for box in shared), 5),
+            start=seconds[0],
+            end=seconds[1],
+        )
+
     def _write(self, left: float, bottom: float, text: str, **style: Any) -> None:
         style = {"color": INK, **style}
         self.figure.text(left / WIDTH_INCHES, bottom / self.height, text, **style)
+
+
+def _ramp(colour: str) -> Image.Image:
+    """Return the shades of writing in one colour on white."""
+    dark = np.array(to_rgb(colour))
+    shades = 255 * (1 - np.linspace(0, 1, 32)[:, None] * (1 - dark))
+    return Image.fromarray(np.rint(shades).astype(np.uint8)[None])
 
 
 def claim(label: str) -> str:
@@ -151,7 +172,7 @@ def mark_limit(axes: Axes, stamp: Stamp) -> None:
         xytext=(-4, 3),
         textcoords="offset points",
         ha="right",
-        size=7.5,
+        size=SMALL,
         color=INK,
     )
 

@@ -15,6 +15,7 @@ from inference_worker.drawing.sheet import (
     ACCENT,
     INK,
     LINE,
+    SMALL,
     Sheet,
     claim,
     clock,
@@ -134,7 +135,7 @@ def _spectrogram(axes: Axes, samples: npt.NDArray[np.float32], start: float) -> 
         vmax=0,
         interpolation="nearest",
     )
-    axes.set_ylabel("frequency (kHz)", size=8)
+    axes.set_ylabel("frequency (kHz)", size=SMALL)
     axes.set_facecolor("#eef1f3")
     return shown
 
@@ -146,8 +147,8 @@ def _scores(axes: Axes, found: SoundEvidence, stamp: Stamp, length: float) -> No
     axes.stairs(np.nan_to_num(known), edges, fill=True, color=ACCENT, alpha=0.14)
     mark_limit(axes, stamp)
     axes.set(xlim=(0, length), ylim=(0, 102))
-    axes.set_ylabel("score (%)", size=8)
-    axes.set_xlabel("time (min:s)", size=8)
+    axes.set_ylabel("score (%)", size=SMALL)
+    axes.set_xlabel("time (min:s)", size=SMALL)
     axes.xaxis.set_major_formatter(FuncFormatter(clock))
     axes.grid(axis="y", color=LINE, linewidth=0.6)
 
@@ -163,7 +164,7 @@ def _hatch_unjudged(axes: Axes, found: SoundEvidence, length: float) -> None:
         axes.legend(
             handles=[Patch(label="not judged", **HATCH)],
             loc="upper right",
-            fontsize=7.5,
+            fontsize=SMALL,
             framealpha=0.9,
             edgecolor=LINE,
         )
@@ -192,12 +193,12 @@ def _map(sheet: Sheet, axes: Axes, found: SoundEvidence) -> None:
             text,
             ha="center",
             va="center",
-            size=7,
+            size=8,
             color="white" if abs(np.nan_to_num(fall)) > 0.75 * most else INK,
         )
     axes.set_yticks(range(rows + 1), [f"{edge / 1000:g}" for edge in BANDS_HERTZ])
-    axes.set_ylabel("band (kHz)", size=8)
-    axes.set_xlabel("time (min:s)", size=8)
+    axes.set_ylabel("band (kHz)", size=SMALL)
+    axes.set_xlabel("time (min:s)", size=SMALL)
     axes.xaxis.set_major_formatter(FuncFormatter(clock))
     sheet.scale(axes, shown, "fall of the log odds")
 

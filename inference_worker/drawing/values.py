@@ -24,10 +24,15 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Where a time line lies in a picture: edges as shares of its width, and their seconds."""
+    """Where a time line lies in a picture, and the seconds of its left and right edge.
+
+    Edges are shares of the picture's width and height, from its upper left corner.
+    """
 
     left: float
     right: float
+    top: float
+    bottom: float
     start: float
     end: float
 

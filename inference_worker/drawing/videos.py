@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
-from inference_worker.drawing.sheet import ACCENT, INK, LINE, Sheet, claim, clock, mark_limit
+from inference_worker.drawing.sheet import ACCENT, INK, LINE, SMALL, Sheet, claim, clock, mark_limit
 from inference_worker.drawing.values import Drawing, Stamp
 from inference_worker.explaining.videos import VideoEvidence
 from inference_worker.types import Picture
@@ -70,8 +70,8 @@ def _line(
             color=INK,
         )
     axes.set(xlim=(0, length), ylim=(0, 112), yticks=range(0, 101, 25))
-    axes.set_ylabel("score (%)", size=8)
-    axes.set_xlabel("time (min:s)", size=8)
+    axes.set_ylabel("score (%)", size=SMALL)
+    axes.set_xlabel("time (min:s)", size=SMALL)
     axes.xaxis.set_major_formatter(FuncFormatter(clock))
     axes.grid(axis="y", color=LINE, linewidth=0.6)
 
@@ -82,7 +82,7 @@ def _thumbnail(axes: Axes, found: VideoEvidence, at: int, letter: str) -> None:
     axes.set_yticks([])
     segment = found.segments[at]
     title = f"{letter}   {clock(segment.start)}   {100 * segment.probability:.0f} %"
-    axes.set_xlabel(title, size=8.5, color=INK, labelpad=3)
+    axes.set_xlabel(title, size=SMALL, color=INK, labelpad=3)
 
 
 def _small(content: Picture) -> npt.NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from inference_worker.explaining.judging import Asked, Floats
 from inference_worker.explaining.pictures import (
@@ -23,6 +24,7 @@ from inference_worker.types import (
     Detector,
     Explains,
     Footage,
+    MapEvidence,
     Passage,
     Picture,
     Recording,
@@ -49,7 +51,7 @@ def parts_of(detector: Detector, ask: Asked, content: Content, score: Score) -> 
         case Passage():
             return _words(detector, content, score)
         case Picture():
-            return _cells(ask, content)
+            return _cells(detector, ask, content, score)
         case Recording():
             return _times_and_bands(ask, content, score)
         case Footage():
@@ -70,11 +72,23 @@ def _words(detector: Detector, content: Passage, score: Score) -> Parts | None:
     return Parts(content, np.array([word.weight for word in found.words]), without)
 
 
-def _cells(ask: Asked, content: Picture) -> Parts:
+def _cells(detector: Detector, ask: Asked, content: Picture, score: Score) -> Parts:
+    """Weigh the cells by the detector's own map if it localises, else by occlusion."""
     rows, columns = grid(content)
     smooth = smoothed(content.pixels)
     without = partial(without_cells, content, smooth, rows=rows, columns=columns)
+    found = detector.explain(content, score) if isinstance(detector, Explains) else None
+    if isinstance(found, MapEvidence):
+        return Parts(content, _on_cells(found.heat, rows, columns).ravel(), without)
     return Parts(content, np.nan_to_num(explain_picture(ask, content).falls.ravel()), without)
+
+
+def _on_cells(heat: npt.NDArray[np.float32], rows: int, columns: int) -> Floats:
+    """Return the mean of a map over each cell of a coarser grid."""
+    down, across = (np.arange(n) * m // n for n, m in zip((rows, columns), heat.shape, strict=True))
+    sums = np.add.reduceat(np.add.reduceat(heat, down, axis=0), across, axis=1)
+    sizes = np.outer(np.diff([*down, heat.shape[0]]), np.diff([*across, heat.shape[1]]))
+    return np.asarray(sums / sizes, np.float64)
 
 
 def _times_and_bands(ask: Asked, content: Recording, score: Score) -> Parts | None:

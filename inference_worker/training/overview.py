@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inference_worker.faithfulness import sentence
 from inference_worker.registry import MANIFEST, ModelFolder
 from inference_worker.reliability import ALL, Grade, grade
 from inference_worker.training import overview_tables as tables
@@ -173,7 +174,14 @@ def _facts(folder: ModelFolder) -> list[list[str]]:
         ["gates", ", ".join(f"`{name}` {value:g}" for name, value in folder.gates.items()) or "-"],
         ["calibration", str(folder.calibration)],
         ["threshold", f"{folder.threshold:.2f}"],
+        *_faithfulness(folder),
     ]
+
+
+def _faithfulness(folder: ModelFolder) -> list[list[str]]:
+    """Return what the deletion test found, where the folder was put to it."""
+    found = folder.training.get("faithfulness")
+    return [["evidence", sentence(found)]] if found else []
 
 
 def _megabytes(folder: ModelFolder) -> str:

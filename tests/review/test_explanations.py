@@ -158,10 +158,11 @@ def test_drawings_of_the_content_are_blurred_and_a_spectrogram_is_not(client: Cl
     assert 'alt="The heatmap: 42 percent."' in page
 
     sound, score = of_kind("audio")
-    draw(score, "seconds", "window", plot=Plot(0.1, 0.9, 0.0, 12.5))
+    draw(score, "seconds", "window", plot=Plot(0.1, 0.9, 0.2, 0.8, 0.0, 12.5))
     page = client.get(page_of(sound)).text
     assert f'<img  src="{at("-drawing", sound, score, "seconds")}"' in page
-    assert 'data-left="0.1" data-right="0.9" data-start="0.0" data-end="12.5"' in page
+    places = {"left": 0.1, "right": 0.9, "top": 0.2, "bottom": 0.8, "start": 0.0, "end": 12.5}
+    assert " ".join(f'data-{name}="{value}"' for name, value in places.items()) in page
 
 
 def test_a_drawing_comes_as_a_png_that_cannot_do_harm(client: Client) -> None:

@@ -35,8 +35,8 @@
   // --- The time line of a drawing -----------------------------------------------------------------
 
   function line(paper) {
-    const { left, right, start, end } = paper.dataset;
-    return { left: Number(left), right: Number(right), start: Number(start), end: Number(end) };
+    const names = ["left", "right", "top", "bottom", "start", "end"];
+    return Object.fromEntries(names.map((name) => [name, Number(paper.dataset[name])]));
   }
 
   document.addEventListener("click", (event) => {
@@ -55,11 +55,12 @@
   function moveCursors() {
     for (const paper of document.querySelectorAll("[data-seek]")) {
       const cursor = paper.querySelector(".cursor");
-      const { left, right, start, end } = line(paper);
+      const { left, right, top, bottom, start, end } = line(paper);
       const at = player ? player.currentTime : -1;
       cursor.toggleAttribute("hidden", !(at > 0 && at >= start && at <= end));
       const x = 100 * (left + ((at - start) / (end - start)) * (right - left));
-      for (const edge of ["x1", "x2"]) cursor.firstElementChild.setAttribute(edge, x.toFixed(3));
+      const ends = { x1: x, x2: x, y1: 100 * top, y2: 100 * bottom };
+      for (const [name, place] of Object.entries(ends)) cursor.firstElementChild.setAttribute(name, place.toFixed(3));
     }
   }
   player?.addEventListener("timeupdate", moveCursors);
