@@ -25,7 +25,7 @@ _CELL, _NEIGHBOURS = 8, 9
 written on a bubble or a banner stands out, whichever of the two is the brighter."""
 _STROKE = 40
 """Grey levels from the background at which a pixel is ink."""
-_WHITE = 225
+_WHITE = 238
 """Brightness of the darkest channel from which a pixel is white, as the letters of a meme are."""
 
 _MOST_BLOBS = 1_500
@@ -59,8 +59,14 @@ def dark_on_light(grey: Grey) -> Grey:
 
 
 def white_letters(pixels: npt.NDArray[np.uint8]) -> Grey:
-    """Return what is white as black on white: the letters of a meme without their outline."""
-    return np.where(pixels.min(axis=2) > _WHITE, 0, 255).astype(np.uint8)
+    """Return what is white and of a letter's size as black on white: a meme without its photo."""
+    labels, _ = ndimage.label(pixels.min(axis=2) > _WHITE, structure=np.ones((3, 3), bool))
+    height, width = labels.shape
+    sizes = [(y.stop - y.start, x.stop - x.start) for y, x in ndimage.find_objects(labels)]
+    high, wide = np.array(sizes).reshape(-1, 2).T
+    is_letter = (high >= height / 80) & (high <= height / 4) & (wide <= width / 3)
+    kept = np.concatenate(([False], is_letter))
+    return np.where(kept[labels], 0, 255).astype(np.uint8)
 
 
 def is_photo(grey: Grey) -> bool:
