@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from PIL import Image
 
 from inference_worker import registry
 from tests.inference_worker.test_measuring import manifest, wordy
@@ -47,8 +48,10 @@ def test_figures_diagram_and_alarms_are_printed_by_group(models, capsys):
 
 
 def test_two_versions_are_compared_and_written_for_machines(models, capsys, tmp_path):
-    out = tmp_path / "out.json"
-    shown = evaluate(models, capsys, model="wordy@2", against="wordy@1", json=out)
+    out, plot = tmp_path / "out.json", tmp_path / "out.png"
+    shown = evaluate(models, capsys, model="wordy@2", against="wordy@1", json=out, plot=plot)
+    with Image.open(plot) as drawn:
+        assert (drawn.format, drawn.width) == ("PNG", 704)
     assert "wordy@2 is better than wordy@1 (AUC +0.250" in shown
     found = json.loads(out.read_text())
     assert found["model"] == "wordy@2"

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from inference_worker import tables
 from inference_worker.comparison import Answers, Comparison, compare
+from inference_worker.drawing.calibration import reliability_diagram
 from inference_worker.errors import InferenceError
 from inference_worker.evaluation import LEVELS
 from inference_worker.manifests import Labelled, read
@@ -52,11 +53,12 @@ class Command(BaseCommand):
             help="count the alarms from this score up too; may be repeated",
         )  # fmt: skip
         parser.add_argument("--json", type=Path, help="also write the figures here")
+        parser.add_argument("--plot", type=Path, help="also draw the reliability diagram here, PNG")
         parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 
     def handle(self, *, manifest: Path, **options: Any) -> None:
-        if options["json"]:
-            _check_writable(options["json"])  # now, not after an hour of judging
+        for path in filter(None, (options["json"], options["plot"])):
+            _check_writable(path)  # now, not after an hour of judging
         try:
             self._evaluate(read(manifest), manifest, **options)
         except InferenceError as error:
@@ -81,6 +83,9 @@ class Command(BaseCommand):
         }
         if old:
             found["comparison"] = self._compare(items, self._run(old, items), measured, seed)
+        if options["plot"]:
+            drawn = reliability_diagram(report, str(folder), manifest.name)
+            options["plot"].write_bytes(drawn)
         if options["json"]:
             written = json.dumps(found, indent=2) + "\n"
             options["json"].write_text(written, encoding="utf-8")
