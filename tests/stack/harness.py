@@ -205,14 +205,14 @@ class Stack:
         return [item["id"] for item in answer.body["items"]]
 
     @contextmanager
-    def load(self) -> Iterator[Load]:
-        """Submit one text after the other, from another thread, while the block runs."""
+    def load(self, text: str = "one of many") -> Iterator[Load]:
+        """Submit the text again and again, from another thread, while the block runs."""
         load, over = Load(), threading.Event()
 
         def submit() -> None:
             while not over.wait(0.02):
                 began = time.monotonic()
-                answer = self.call("/api/v1/submissions", {"text": "one of many"})
+                answer = self.call("/api/v1/submissions", {"text": text})
                 load.slowest_seconds = max(load.slowest_seconds, time.monotonic() - began)
                 load.statuses.add(answer.status)
                 if answer.status == 202:
