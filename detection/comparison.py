@@ -36,6 +36,11 @@ class Comparison:
     only_active: int
 
     @property
+    def signed_difference(self) -> str:
+        """Return the mean difference with its sign, such as "+1.5"."""
+        return "-" if self.mean_difference is None else f"{self.mean_difference:+.1f}"
+
+    @property
     def crossing_percent(self) -> float | None:
         """Return the share of scores on different sides of the threshold."""
         return 100 * self.crossing / self.judged if self.judged else None

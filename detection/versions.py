@@ -125,3 +125,9 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def stands_as(self) -> str:
+        """Return the state as it is said in a sentence: a shadow, active."""
+        noun = self.state in {self.State.CANDIDATE, self.State.SHADOW, self.State.CANARY}
+        return f"a {self.state}" if noun else str(self.state)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from detection import comparison, rollout
 from detection.errors import DetectionError
@@ -27,13 +28,14 @@ class RegisterForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's takes
         label="Source",
         max_length=1000,
         help_text="s3://bucket/prefix, models:/name@alias, or a folder below KILINDA_MODELS.",
-        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        widget=UnfoldAdminTextInputWidget,
     )
     rival = forms.CharField(
         label="Competes with",
         required=False,
         max_length=100,
         help_text="The slot of a model it may take the place of. Left empty: its own name.",
+        widget=UnfoldAdminTextInputWidget,
     )
 
     class Meta:

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -47,19 +47,21 @@ def _move(name: str) -> Callable[..., Any]:
 class ModelVersionPage(Page):
     """Every version, its state and what workers say of it. Each act asks before it is done."""
 
-    list_display = ("model", "standing", "slot", "task", "against_active", "in_workers", "moved_at")
+    list_display = ("named", "standing", "slot", "against_active", "in_workers", "moved_at")
     list_filter = ("state", "task")
     list_select_related = ("succeeded",)
     search_fields = ("name", "version", "slot", "source")
     actions = tuple(MOVES)
     acts = tuple(MOVES)
     fields = (
-        ("model", "standing"),
-        ("slot", "task", "modality"),
-        ("source", "digest"),
+        ("named", "standing"),
+        ("slot", "succeeded"),
         ("against_active", "in_workers"),
         "figures",
-        ("succeeded", "threshold"),
+        ("task", "modality"),
+        ("detector", "threshold"),
+        "source",
+        "fingerprint",
         ("registered_by", "registered_at"),
         ("moved_by", "moved_at"),
     )
@@ -76,7 +78,7 @@ class ModelVersionPage(Page):
     # --- What is shown -------------------------------------------------------------------------
 
     @display(description="Model", ordering="name")
-    def model(self, version: ModelVersion) -> str:
+    def named(self, version: ModelVersion) -> str:
         return str(version)
 
     @display(description="State", label=_STATE_COLOURS, ordering="state")
@@ -119,6 +121,12 @@ class ModelVersionPage(Page):
             for name, figures in version.metrics.items()
         )
         return "; ".join(sets) or "Nothing stated"
+
+    @display(description="Digest")
+    def fingerprint(self, version: ModelVersion) -> SafeString:
+        """Show the hash so that it can wrap on a phone."""
+        parts = ((version.digest[at : at + 8],) for at in range(0, 64, 8))
+        return format_html_join("", "{}<wbr>", parts)
 
     # --- Registering ---------------------------------------------------------------------------
 
@@ -214,7 +222,7 @@ class ModelVersionPage(Page):
         except DetectionError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.message_user(request, f"{moved} is {moved.get_state_display().lower()} now.")
+            self.message_user(request, f"{moved} is {moved.stands_as} now.")
 
     # --- Comparing -----------------------------------------------------------------------------
 

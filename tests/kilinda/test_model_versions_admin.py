@@ -110,7 +110,7 @@ def test_a_move_is_asked_before_it_is_made(office, versions):
 def test_a_canary_has_the_share_that_was_given(office, versions):
     _, second = versions
     assert confirm(office, second, "start_canary", share_percent=20) == (
-        "words@1.1.0 is canary now."
+        "words@1.1.0 is a canary now."
     )
     second.refresh_from_db()
     assert second.share_percent == 20
@@ -167,7 +167,7 @@ def test_a_reviewer_may_not_compare(versions):
 def test_an_administrator_may_move(versions):
     client = Client()
     client.force_login(factories.reviewer(role=Role.ADMINISTRATOR, is_staff=True))
-    assert confirm(client, versions[1], "start_shadow") == "words@1.1.0 is shadow now."
+    assert confirm(client, versions[1], "start_shadow") == "words@1.1.0 is a shadow now."
 
 
 # --- Comparing -----------------------------------------------------------------------------------
