@@ -115,7 +115,13 @@ class QueueSource:
             passage = Passage(job.text, job.language or None)
             return Work(job, Modality.TEXT, passage=passage, draw=draw_of(job.id))
         modality = Modality(job.content_type.value)
-        return Work(job, modality, path=self._path_of(job), draw=draw_of(job.id))
+        return Work(
+            job,
+            modality,
+            path=self._path_of(job),
+            language=job.language or None,
+            draw=draw_of(job.id),
+        )
 
     def _path_of(self, job: ClaimedJob) -> Path:
         """Return where the bytes lie; a copy of them when the storage is not a local folder."""

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from inference_worker.decoding.decoder import Decoder
+from inference_worker.decoding.sniff import HEAD_BYTES, sniff
 from inference_worker.errors import ModelUnusable
 from inference_worker.evaluation import LEVELS, Report, evaluate
 from inference_worker.manifests import Labelled, ManifestUnusable
@@ -70,7 +71,9 @@ class ManifestSource:
         if item.text is not None:
             passage = Passage(item.text, item.language or None)
             return Work(item, Modality.TEXT, passage=passage)
-        return Work(item, self.measured.folder.modality, path=item.path)
+        assert item.path is not None, "an item is a text or a file"
+        modality = _judged_as(item.path, self.measured.folder.modality)
+        return Work(item, modality, path=item.path, language=item.language or None)
 
     def finish(self, analysed: Sequence[Analysed[Labelled]]) -> None:
         """Keep what the model under test said."""
@@ -114,6 +117,14 @@ def run_with(
     source = ManifestSource(items, registry.folders[0], progress)
     runtime.drain(source)
     return source.measured
+
+
+def _judged_as(path: Path, modality: Modality) -> Modality:
+    """Return as what a file is decoded: for a picture model a video is its frames."""
+    with path.open("rb") as file:
+        found = sniff(file.read(HEAD_BYTES))
+    is_video = modality == Modality.IMAGE and found and found.modality == Modality.VIDEO
+    return Modality.VIDEO if is_video else modality
 
 
 def _check_kind(folder: ModelFolder, items: Sequence[Labelled]) -> None:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -30,6 +30,7 @@ from inference_worker.types import (
     Abstention,
     Content,
     Detector,
+    Footage,
     FoundText,
     Judgement,
     Modality,
@@ -37,6 +38,7 @@ from inference_worker.types import (
     Origin,
     Passage,
     Prepared,
+    Recording,
     Window,
 )
 
@@ -61,6 +63,8 @@ class Work(Generic[J]):
     """The content of a text."""
     path: Path | None = None
     """Where the bytes of media lie."""
+    language: str | None = None
+    """The submitter's BCP 47 hint for what is said in media; a text carries its own."""
     draw: float = 0.0
     """The job's place in 0..1, the same at every try: a canary judges those below its share."""
 
@@ -232,7 +236,7 @@ class Runtime:
         except DecoderLost as lost:
             source.retry(work.job, "decoder_lost", str(lost))
             return None
-        return self._prepared(work, content, source)
+        return self._prepared(work, _hinted(content, work.language), source)
 
     def _prepared(self, work: Work[J], content: Content, source: Source[J]) -> Item[J] | None:
         try:
@@ -316,6 +320,17 @@ class Runtime:
                 failed.add(id(slot.item))
                 slot.item.missing = -1
                 source.retry(slot.item.job, "detector_error", "A detector failed on this content.")
+
+
+def _hinted(content: Content, language: str | None) -> Content:
+    """Return content whose sound is said to be in `language`, where it has sound."""
+    match content:
+        case Recording():
+            return replace(content, language=language)
+        case Footage(sound=Recording() as sound):
+            return replace(content, sound=replace(sound, language=language))
+        case _:
+            return content
 
 
 def _hand_on(

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,8 +17,17 @@ from PIL import Image
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.registry import load_models
 from inference_worker.runtime import Analysed, Runtime, Work
-from inference_worker.types import SAMPLE_RATE, Abstention, Modality, Passage, Score
+from inference_worker.types import (
+    SAMPLE_RATE,
+    Abstention,
+    Modality,
+    Passage,
+    Picture,
+    Recording,
+    Score,
+)
 from tests.factories import picture_bytes, video_bytes
+from tests.inference_worker.toys import WordCounter, registry
 
 MODELS = Path(__file__).resolve().parents[2] / "inference_worker" / "models"
 TEXT, AUDIO, IMAGE, VIDEO = Modality.TEXT, Modality.AUDIO, Modality.IMAGE, Modality.VIDEO
@@ -192,6 +202,24 @@ def _work(content: str | bytes, modality: Modality, folder: Path) -> Work[str]:
     path = folder / "upload"
     path.write_bytes(content)
     return Work("it", modality, path=path)
+
+
+def test_the_submitters_language_hint_reaches_the_sound_of_recordings_and_videos(tmp_path):
+    heard: list[str | None] = []
+
+    class Listener(WordCounter):
+        def prepare(self, content: Recording | Picture) -> Abstention:
+            if isinstance(content, Recording):
+                heard.append(content.language)
+            return Abstention(self.name, self.version, self.label, "none", "Only listening.")
+
+    listening = Runtime(registry(Listener(), modality=AUDIO), Decoder(slots=1))
+    for modality, kind in ((AUDIO, "wav"), (VIDEO, "mp4")):
+        codec = "aac" if kind == "mp4" else "pcm_s16le"
+        work = _work(sound(chords(), codec, kind), modality, tmp_path)
+        listening.drain(One(replace(work, language="sw")))
+    listening.close()
+    assert heard == ["sw", "sw"]
 
 
 @pytest.mark.parametrize(

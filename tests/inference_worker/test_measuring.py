@@ -15,6 +15,7 @@ from inference_worker.manifests import ManifestUnusable, read
 from inference_worker.measuring import find, run
 from inference_worker.registry import ModelFolder
 from inference_worker.types import Picture, Prepared, Window
+from tests.factories import video_bytes
 from tests.inference_worker.test_registry import write_folder
 from tests.inference_worker.toys import WordCounter
 
@@ -88,6 +89,13 @@ def test_files_that_cannot_be_read_are_counted_and_the_others_judged(tmp_path):
     found = run(model, items, quiet)
     assert found.probabilities[0] < found.probabilities[1]
     assert sum(found.not_judged.values()) == 1
+
+
+def test_a_video_is_measured_by_its_frames(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(video_bytes())
+    write_folder(tmp_path, "light", modality="image", task="synthetic_image", detector="brightness")
+    items = read(manifest(tmp_path, "file,label", "clip.mp4,ai"))
+    assert list(run(find(tmp_path, task="synthetic_image"), items, quiet).probabilities) == [0]
 
 
 @pytest.mark.parametrize(
