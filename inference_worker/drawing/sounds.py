@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -40,7 +41,8 @@ HATCH: dict[str, Any] = {
     "linewidth": 0,
 }
 
-Decibels = npt.NDArray[np.float32]
+Samples = npt.NDArray[np.float32]
+Levels = npt.NDArray[np.float64]
 
 
 def draw_seconds(content: Recording, found: SoundEvidence, stamp: Stamp) -> Drawing:
@@ -56,7 +58,7 @@ def draw_seconds(content: Recording, found: SoundEvidence, stamp: Stamp) -> Draw
     )
     length = max(content.duration_seconds, len(content.samples) / SAMPLE_RATE)
     above, below = sheet.axes(LEFT, 1.75, WIDTH, 2.3), sheet.axes(LEFT, 0.42, WIDTH, 1.15)
-    shown = _spectrogram(above, content.samples, 0.0)
+    shown = _spectrogram(above, list(content.parts()))
     above.set_xlim(0, length)
     above.tick_params(labelbottom=False)
     sheet.scale(above, shown, "dB below the loudest")
@@ -89,8 +91,8 @@ def draw_window(content: Recording, found: SoundEvidence, stamp: Stamp) -> Drawi
         body_inches=4.75,
     )
     above, below = sheet.axes(LEFT, 2.75, WIDTH, 1.9), sheet.axes(LEFT, 0.42, WIDTH, 2.15)
-    first, last = (round(each * SAMPLE_RATE) for each in (found.start, found.end))
-    shown = _spectrogram(above, content.samples[first:last], found.start)
+    first, last = content.at(found.start), content.at(found.end)
+    shown = _spectrogram(above, [(found.start, content.samples[first:last])])
     above.set_xlim(found.start, found.end)
     above.tick_params(labelbottom=False)
     sheet.scale(above, shown, "dB below the loudest")
@@ -104,38 +106,50 @@ def draw_window(content: Recording, found: SoundEvidence, stamp: Stamp) -> Drawi
     )
 
 
-def spectrogram(samples: npt.NDArray[np.float32], columns: int = COLUMNS) -> Decibels:
-    """Return power in dB below the loudest place, shape (FFT_SAMPLES // 2 + 1, <= columns).
+def spectrogram(samples: Samples, columns: int = COLUMNS) -> Levels:
+    """Return power, shape (FFT_SAMPLES // 2 + 1, at most `columns`).
 
     Neighbouring frames are averaged where there are more than `columns`; memory stays bounded.
     """
     padded = np.pad(samples, (0, max(0, FFT_SAMPLES - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SAMPLES)[::HOP_SAMPLES]
-    count = min(columns, len(frames))
+    count = max(1, min(columns, len(frames)))
     column = np.arange(len(frames)) * count // len(frames)
     power = np.zeros((count, FFT_SAMPLES // 2 + 1))
     window = np.hanning(FFT_SAMPLES)
     for at in range(0, len(frames), FRAMES_AT_ONCE):
         some = slice(at, at + FRAMES_AT_ONCE)
         np.add.at(power, column[some], np.abs(np.fft.rfft(frames[some] * window, axis=1)) ** 2)
-    power /= np.bincount(column)[:, None]
-    level = 10 * np.log10(power / max(float(power.max()), 1e-12) + 1e-12)
-    return np.asarray(np.maximum(level, DEEPEST_DB).T, np.float32)
+    return np.asarray((power / np.bincount(column)[:, None]).T, np.float64)
 
 
-def _spectrogram(axes: Axes, samples: npt.NDArray[np.float32], start: float) -> Any:
-    end = start + len(samples) / SAMPLE_RATE
-    shown = axes.imshow(
-        spectrogram(samples),
-        origin="lower",
-        aspect="auto",
-        extent=(start, end, 0, SAMPLE_RATE / 2_000),
-        cmap="viridis",
-        vmin=DEEPEST_DB,
-        vmax=0,
-        interpolation="nearest",
-    )
+def decibels(power: Levels, loudest: float) -> Levels:
+    """Return dB below the loudest place, DEEPEST_DB at least."""
+    level = 10 * np.log10(power / max(loudest, 1e-12) + 1e-12)
+    return np.asarray(np.maximum(level, DEEPEST_DB), np.float64)
+
+
+def _spectrogram(axes: Axes, parts: Sequence[tuple[float, Samples]]) -> Any:
+    """Draw unbroken parts of sound, each from its second on; return what the scale is of."""
+    total = sum(len(samples) for _, samples in parts)
+    powers = [
+        spectrogram(samples, max(1, round(COLUMNS * len(samples) / total))) for _, samples in parts
+    ]
+    loudest = max(float(power.max()) for power in powers)
+    shown = None
+    for (start, samples), power in zip(parts, powers, strict=True):
+        shown = axes.imshow(
+            decibels(power, loudest),
+            origin="lower",
+            aspect="auto",
+            extent=(start, start + len(samples) / SAMPLE_RATE, 0, SAMPLE_RATE / 2_000),
+            cmap="viridis",
+            vmin=DEEPEST_DB,
+            vmax=0,
+            interpolation="nearest",
+        )
     axes.set_ylabel("frequency (kHz)", size=SMALL)
+    axes.set_ylim(0, SAMPLE_RATE / 2_000)
     axes.set_facecolor("#eef1f3")
     return shown
 

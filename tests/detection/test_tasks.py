@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from django.db.models.functions import Now
 
-from detection import queue, tasks
+from detection import doorbell, queue, tasks
 from detection.models import AnalysisJob
 from inference_worker.runtime import Runtime
 from inference_worker.types import Window
+from kilinda.celery import app
 from tests import factories
 from tests.detection.runtimes import end
 from tests.factories import JobFactory
@@ -82,3 +83,26 @@ def test_a_suspect_has_its_turn_while_healthy_jobs_never_end(
     tasks.drain(Lane.SCREEN, seconds=2.0)
     assert AnalysisJob.objects.get(id=job.id).state == "done"
     assert rung == ["screen"]  # work is left, so the next task goes on with it
+
+
+def test_every_task_a_doorbell_rings_exists_and_has_a_lane_that_listens() -> None:
+    routes = app.conf.task_routes
+    for names in (doorbell.TASKS, doorbell.EXPLAINERS):
+        for lane, name in names.items():
+            assert name in app.tasks
+            assert routes.get(name, {"queue": "default"})["queue"] in {lane, "default"}
+    assert routes[doorbell.EXPLAINERS[Lane.MEDIA]]["queue"] == "media"
+    assert routes[doorbell.EXPLAINERS[Lane.SCREEN]]["queue"] == "screen"
+
+
+def test_a_task_explains_with_the_models_of_its_lane(
+    judging: Callable[[WordCounter], None],
+) -> None:
+    judging(WordCounter())
+    score = factories.DetectorScoreFactory(
+        detector="word-counter", version="9", segments=[{"start": 0, "end": 5, "probability": 0.9}]
+    )
+    tasks.explain_screen(score.pk)
+    score.refresh_from_db()
+    assert score.evidence["state"] == "failed"
+    assert "word-counter@9" in score.evidence["failure"]

@@ -20,12 +20,13 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from inference_worker.drawing.values import Plot
 from kilinda.partners.models import User
 from review import history, tasks
 from review.models import Decision, ItemChange, ReviewItem, Verdict
 from review.routing import open_items
 from tests import factories
-from tests.review.explained import word_evidence
+from tests.review.explained import draw, word_evidence
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 START_SECONDS = 60
@@ -269,3 +270,69 @@ def test_a_suspicious_part_of_a_recording_plays_when_pressed(browser: Browser, s
     eventually(page, "document.getElementById('player').currentTime >= 0.8")
     eventually(page, "document.getElementById('player').paused")
     assert page.evaluate("document.getElementById('player').currentTime") < 1
+
+
+def drawn(item: ReviewItem, *names: str, plot: Plot | None = None) -> None:
+    draw(item.result.scores.get(), *names, plot=plot)
+
+
+def test_evidence_appears_by_itself_and_keeps_to_the_blur(browser: Browser, server: str) -> None:
+    item = apart(lambda: factories.ItemFactory(image=True))
+    page = desk(browser, server, apart(factories.reviewer))
+    page.goto(f"{server}/review/items/{item.pk}/")
+    expect(page.locator(".skeleton")).to_be_visible()
+
+    apart(lambda: drawn(item, "picture", "heatmap", "noise"))
+
+    shown = page.locator("figure:visible img")
+    expect(shown).to_have_attribute("alt", "The heatmap: 42 percent.")
+    expect(shown).to_have_css("filter", "blur(22px) grayscale(0.6)")
+    page.keyboard.press("r")
+    expect(shown).to_have_css("filter", "none")
+    page.keyboard.press("h")
+    expect(shown).to_have_attribute("alt", "The noise: 42 percent.")
+    expect(shown).to_have_css("filter", "none")
+    page.get_by_role("button", name="Picture", exact=True).click()
+    expect(shown).to_have_attribute("alt", "The picture: 42 percent.")
+
+
+def test_a_revealed_page_shows_late_evidence_revealed(browser: Browser, server: str) -> None:
+    item = apart(lambda: factories.ItemFactory(image=True))
+    page = desk(browser, server, apart(factories.reviewer))
+    page.goto(f"{server}/review/items/{item.pk}/")
+    page.keyboard.press("r")
+
+    apart(lambda: drawn(item, "heatmap"))
+
+    expect(page.locator("figure img")).to_have_css("filter", "none")
+
+
+def test_a_click_on_the_spectrogram_seeks(browser: Browser, server: str) -> None:
+    item = apart(lambda: factories.ItemFactory(audio=True))  # of one second
+    plot = Plot(left=0.1, right=0.9, top=0.2, bottom=0.8, start=0.0, end=1.0)
+    apart(lambda: drawn(item, "seconds", plot=plot))
+    page = desk(browser, server, apart(factories.reviewer))
+    page.goto(f"{server}/review/items/{item.pk}/")
+    paper = page.locator(".paper")
+    paper.scroll_into_view_if_needed()
+    eventually(page, "document.getElementById('player').readyState > 0")
+    box = paper.bounding_box()
+    assert box is not None
+
+    paper.click(position={"x": 0.7 * box["width"], "y": 20})
+
+    eventually(page, "document.getElementById('player').currentTime >= 0.75")
+    expect(page.locator(".paper .cursor")).to_be_visible()
+
+
+def test_failed_evidence_says_why_and_is_tried_again(browser: Browser, server: str) -> None:
+    item = apart(lambda: factories.ItemFactory(image=True))
+    failed = {"state": "failed", "failure": "Its version is gone."}
+    apart(lambda: item.result.scores.update(evidence=failed))
+    page = desk(browser, server, apart(factories.reviewer))
+    page.goto(f"{server}/review/items/{item.pk}/")
+    expect(page.get_by_text("Its version is gone.")).to_be_visible()
+
+    page.get_by_role("button", name="Try again").click()
+
+    expect(page.locator(".skeleton")).to_be_visible()

@@ -22,6 +22,7 @@ from inference_worker.types import (
     Picture,
     Recording,
     Segment,
+    Stretch,
 )
 
 STAMP = Stamp(
@@ -131,9 +132,31 @@ def test_a_long_recording_is_drawn_in_bounded_columns() -> None:
     assert found.shape == (257, sounds.COLUMNS)
 
 
+def test_of_a_sampled_recording_each_part_is_drawn_in_its_place() -> None:
+    samples = RNG.normal(0, 0.1, 8 * SAMPLE_RATE).astype(np.float32)
+    stretches = (Stretch(0.0, 0, 4 * SAMPLE_RATE), Stretch(16.0, 4 * SAMPLE_RATE, 4 * SAMPLE_RATE))
+    content = Recording(samples, 20.0, stretches=stretches)
+    seconds = [0.5] * 4 + [None] * 12 + [0.9] * 4
+    drawing = sounds.draw_seconds(content, SoundEvidence(tuple(seconds), 16.0, 20.0, None), STAMP)
+    assert drawing.plot is not None
+
+    def colourful(start: float, end: float) -> float:
+        left, right = (
+            int((drawing.plot.left + (drawing.plot.right - drawing.plot.left) * at / 20) * 990)
+            for at in (start, end)
+        )
+        top = int(drawing.plot.top * drawing.height)
+        part = pixels(drawing)[top + 20 : top + 200, left:right]
+        return float((part.max(axis=-1) - part.min(axis=-1)).mean())
+
+    assert min(colourful(0.5, 3.5), colourful(16.5, 19.5)) > 40
+    assert colourful(5, 15) < 20
+
+
 def test_the_loudest_place_of_a_spectrogram_is_zero_decibels() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
-    found = sounds.spectrogram(tone)
+    power = sounds.spectrogram(tone)
+    found = sounds.decibels(power, float(power.max()))
     assert found.max() == pytest.approx(0, abs=1e-6)
     assert int(found.mean(axis=1).argmax()) == 32  # of 31.25 Hz each
 
