@@ -19,7 +19,6 @@ from inference_worker.explaining.pictures import (
 from inference_worker.explaining.sounds import explain_sound, without_parts
 from inference_worker.explaining.videos import without_frames
 from inference_worker.types import (
-    SAMPLE_RATE,
     Content,
     Detector,
     Explains,
@@ -95,8 +94,8 @@ def _times_and_bands(ask: Asked, content: Recording, score: Score) -> Parts | No
     found = explain_sound(ask, content, score)
     if found.falls is None:
         return None
-    first, last = (round(each * SAMPLE_RATE) for each in (found.start, found.end))
-    window = replace(content, samples=content.samples[first:last])
+    first, last = content.at(found.start), content.at(found.end)
+    window = replace(content, samples=content.samples[first:last], stretches=())
     return Parts(window, np.nan_to_num(found.falls.ravel()), partial(without_parts, window))
 
 

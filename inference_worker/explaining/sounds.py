@@ -40,8 +40,8 @@ class SoundEvidence:
 def explain_sound(ask: Asked, content: Recording, score: Score) -> SoundEvidence:
     """Spread the windows' scores over seconds; weaken parts of the worst one and ask again."""
     worst = max(score.segments, key=lambda segment: segment.probability)
-    first, last = (round(each * SAMPLE_RATE) for each in (worst.start, worst.end))
-    window = replace(content, samples=content.samples[first:last])
+    first, last = content.at(worst.start), content.at(worst.end)
+    window = replace(content, samples=content.samples[first:last], stretches=())
     return SoundEvidence(by_second(score, content), worst.start, worst.end, _falls(ask, window))
 
 

@@ -109,7 +109,9 @@ def test_three_hours_fit_memory_that_their_samples_would_not(three_hours):
     tight = Limits(memory_bytes=640 * MIB)
     with Decoder(slots=1, limits=tight) as decoder:
         assert len(decoder.decode(three_hours, Modality.AUDIO).stretches) > 50
-    whole = replace(tight, sound_seconds=4.0 * HOUR)
+    whole = replace(
+        tight, sound_seconds=4.0 * HOUR, reading_cpu_seconds=100, cpu_seconds=120, wall_seconds=500
+    )
     with Decoder(slots=1, limits=whole) as decoder, pytest.raises(Undecodable, match="640 MiB"):
         decoder.decode(three_hours, Modality.AUDIO)
 
@@ -268,7 +270,7 @@ def test_few_key_frames_are_filled_in_over_the_whole_length_within_the_time(tmp_
     assert quarters == {0, 1, 2, 3}
     with Decoder(slots=1) as decoder:
         footage = decoder.decode(path, Modality.VIDEO)
-    assert max(b.at_seconds - a.at_seconds for a, b in pairwise(footage.frames)) < 20
+    assert max(b.at_seconds - a.at_seconds for a, b in pairwise(footage.frames)) < 25
     assert footage.frames[-1].at_seconds > 180
 
 
