@@ -42,7 +42,7 @@ FRONT_END = "voice_statistics_2"
 FRONT_ENDS = {FRONT_END: STATISTICS, "voice_statistics": STATISTICS - 2 * LONG_BANDS}
 """How many of the statistics a folder's model looks at, always the first ones, by the name it
 states. Version 1 of the bundled model did not know the last."""
-MOST_WINDOWS = 150
+MOST_WINDOWS = 96
 """Looked at in one recording, spread evenly: a bound on work, whatever the length."""
 DECIDING_SHARE = 1 / 3
 """The highest third of the windows decides, as a clone may speak for a part of the time only."""
