@@ -69,7 +69,8 @@ HEADINGS = {
     "reserved_texts_of_seen_sources": "Reserved texts of sources it learned from (easier)",
     "left_out": "Groups the measured model never saw",
     "conditions": "A share of the same clips under single conditions, judged as unseen",
-    "heard_conditions": "The same, by the condition the detector itself tells, as scores name it",
+    "heard_conditions": "The same by the condition the detector itself tells, as scores name it "
+    "(a clip counts once for each condition it was put under: intervals are too narrow)",
     "left_out_damaged": "The same groups after random damage, as files suffer on their way",
 }
 """What a set of figures was measured on; a set with another name is shown under that name."""
