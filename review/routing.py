@@ -34,9 +34,12 @@ class Route:
 
 def route(result: Completed, policy: Policy, draw: float) -> Route | None:
     """Return why a person must look at the result, or None. `draw` is uniform in [0, 1)."""
+    is_risky = _RISE[result.risk_level] >= _RISE[policy.review_from]
     if result.overall_confidence is None and policy.review_when_not_judged:
-        return Route(ReviewItem.Reason.NOT_JUDGED)
-    if _RISE[result.risk_level] >= _RISE[policy.review_from]:
+        is_raised = _RISE[result.risk_level] > _RISE[RiskLevel.MEDIUM]  # by a finding
+        by_risk = is_risky and is_raised
+        return Route(ReviewItem.Reason.RISK if by_risk else ReviewItem.Reason.NOT_JUDGED)
+    if is_risky:
         return Route(ReviewItem.Reason.RISK)
     if result.is_unmeasured and policy.review_when_unmeasured:
         return Route(ReviewItem.Reason.UNMEASURED)

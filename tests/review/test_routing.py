@@ -33,6 +33,8 @@ def cleared(**more):
         ({"is_unmeasured": False}, True, None),
         ({"risk_level": RiskLevel.HIGH}, True, Reason.RISK),  # the graver reason is given
         ({"overall_confidence": None}, True, Reason.NOT_JUDGED),
+        # nothing was judged, but a finding such as a content credential is grave by itself
+        ({"overall_confidence": None, "risk_level": RiskLevel.HIGH}, True, Reason.RISK),
     ],
 )
 def test_an_unmeasured_score_asks_for_a_person_where_policy_says_so(more, asks, reason):
