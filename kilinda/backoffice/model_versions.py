@@ -106,7 +106,7 @@ class ModelVersionPage(Page):
         url = reverse("admin:detection_modelversion_compare", args=[version.pk])
         return format_html(
             '<a class="text-primary-700 dark:text-primary-400" href="{}">'
-            "{} scores, {} points, {} % cross the threshold</a>",
+            "{} scores, {} points, {}&nbsp;% cross the threshold</a>",
             url,
             f"{found.judged:,}",
             f"{found.mean_difference:+.1f}",

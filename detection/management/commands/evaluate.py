@@ -22,6 +22,7 @@ from inference_worker.evaluation import LEVELS
 from inference_worker.manifests import Labelled, read
 from inference_worker.measuring import Measured, find, run
 from inference_worker.registry import ModelFolder, sha256
+from inference_worker.sources import bases, directories
 
 
 def percent(written: str) -> float:
@@ -65,7 +66,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _evaluate(self, items: list[Labelled], manifest: Path, **options: Any) -> None:
-        root, seed = options["models"] or Path(settings.KILINDA_MODELS), options["seed"]
+        root, seed = options["models"] or _directory(), options["seed"]
         folder = find(root, task=options["task"], model=options["model"])
         other = options["against"]
         old = find(root, task=folder.task, model=other) if other else None
@@ -118,6 +119,13 @@ class Command(BaseCommand):
     def _progress(self, model: str, done: int, total: int) -> None:
         if sys.stderr.isatty():
             self.stderr.write(f"\r{model}: {done} / {total}", ending="\n" if done == total else "")
+
+
+def _directory() -> Path:
+    """Return the directory KILINDA_MODELS names, where it names no other place."""
+    if len(bases(settings.KILINDA_MODELS)) != 1 or not directories(settings.KILINDA_MODELS):
+        raise CommandError("KILINDA_MODELS is not one directory: name one with --models.")
+    return directories(settings.KILINDA_MODELS)[0]
 
 
 def _check_writable(path: Path) -> None:
