@@ -60,7 +60,7 @@ class ReviewItem(models.Model):
     class Reason(models.TextChoices):
         RISK = "risk", "Risk level asks for a person"
         NOT_JUDGED = "not_judged", "No detector could judge it"
-        UNMEASURED = "unmeasured", "A score was not measured on content like this"
+        UNMEASURED = "unmeasured", "A score cannot be relied on here"
         AUDIT = "audit", "Random check of cleared content"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

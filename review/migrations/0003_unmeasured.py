@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='reviewitem',
             name='reason',
-            field=models.CharField(choices=[('risk', 'Risk level asks for a person'), ('not_judged', 'No detector could judge it'), ('unmeasured', 'A score was not measured on content like this'), ('audit', 'Random check of cleared content')], max_length=12),
+            field=models.CharField(choices=[('risk', 'Risk level asks for a person'), ('not_judged', 'No detector could judge it'), ('unmeasured', 'A score cannot be relied on here'), ('audit', 'Random check of cleared content')], max_length=12),
         ),
     ]

@@ -11,6 +11,7 @@ import pytest
 from inference_worker.errors import ModelUnusable
 from inference_worker.evaluation import evaluate
 from inference_worker.registry import MANIFEST
+from inference_worker.training.measured import add
 from inference_worker.training.overview import MODELS, page
 from inference_worker.training.previous import keep
 from tests.inference_worker.test_registry import write_folder
@@ -113,6 +114,30 @@ def test_the_version_before_is_compared_group_by_group(tmp_path):
     assert f"| {areas[1] - areas[0]:+.3f} |" in shown
     with pytest.raises(ValueError, match=r"another version of abuse-text than 1\.0\.0"):
         keep(old, before)
+
+
+def test_an_operators_own_figures_come_first_and_make_the_reliability(tmp_path):
+    folder = write_folder(tmp_path, metrics={"unseen_sources": measured(1)})
+    own = {**measured(2), "model": "abuse-text@1.0.0", "comparison": {}, "not_judged": {}}
+    sealed = add(folder, own, name="our stream", version="1.0.0-ours")
+    assert sealed.version == "1.0.0-ours"
+    assert list(sealed.metrics) == ["our stream", "unseen_sources"]
+    assert sealed.reliability["language:sw"].auc == own["by_language"]["sw"]["auc"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "options", "named"),
+    [
+        ({"model": "other@1"}, {}, r"of other@1, not of abuse-text@1\.0\.0"),
+        ({}, {"version": "1.0.0"}, r"another version than 1\.0\.0"),
+        ({}, {"name": "unseen_sources"}, "named 'unseen_sources' already"),
+    ],
+)
+def test_figures_that_do_not_belong_are_refused(tmp_path, figures, options, named):
+    folder = write_folder(tmp_path, metrics={"unseen_sources": measured(1)})
+    own = {**measured(2), "model": "abuse-text@1.0.0", **figures}
+    with pytest.raises(ValueError, match=named):
+        add(folder, own, **{"name": "ours", "version": "2", **options})
 
 
 def test_the_faithfulness_of_the_evidence_is_told(tmp_path):
