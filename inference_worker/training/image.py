@@ -51,7 +51,7 @@ SHARED_OUT = ("SD1.5", "SD3.5", "StyleGAN2, photo-like")
 PHOTO_LIKE = ("FFHQ vs StyleGAN2", "StyleGAN2, photo-like")
 """Groups in which style cannot tell the classes apart: photographs against photo-like pictures."""
 VIEWS = 3
-EVERY = 3
+EVERY = 12
 """Of the pictures, how many-th goes through each of CONDITIONS."""
 HIDDEN = 128
 
@@ -77,7 +77,7 @@ RECIPE = Recipe(
     FRONT_END,
     build,
     model_input,
-    epochs=16,
+    epochs=12,
     batch_size=128,
     undamaged_share=0.8,
     noise=0.4,
