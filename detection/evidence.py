@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from detection import doorbell
 from detection.models import AnalysisJob, ContentType, DetectorScore
+from inference_worker.found_text import passage_of, restored
+from inference_worker.types import Passage
 
 LONGEST_SECONDS = 180
 """After this a computation counts as lost: Celery ends the task then."""
@@ -63,3 +65,8 @@ def lane_of(score: DetectorScore) -> AnalysisJob.Lane:
     """Return the lane whose workers have what it takes: media need a decoder."""
     is_text = score.result.content_type == ContentType.TEXT
     return AnalysisJob.Lane.SCREEN if is_text else AnalysisJob.Lane.MEDIA
+
+
+def found_passages(score: DetectorScore) -> list[Passage]:
+    """Return the texts that machines found in the score's media, as detectors read them."""
+    return [passage_of(restored(kept)) for kept in score.result.metadata.get("found_text", [])]

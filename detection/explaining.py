@@ -7,10 +7,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import structlog
 from django.db.models import Q
 
-from detection import evidence_files, lineup
+from detection import evidence, evidence_files, lineup
 from detection.blobs import local_file
 from detection.evidence import LONGEST_SECONDS, State
 from detection.models import ContentType, DetectorScore, ScoreKind, Submission
@@ -18,7 +19,7 @@ from inference_worker.decoding.decoder import Decoder
 from inference_worker.drawing.values import Stamp
 from inference_worker.errors import InferenceError, ModelUnusable
 from inference_worker.exhibits import exhibit
-from inference_worker.found_text import passage_of, restored
+from inference_worker.explaining.judging import log_odds
 from inference_worker.registry import Registry
 from inference_worker.trials import OnTrial
 from inference_worker.types import Content, Detector, Footage, Modality, Passage, Score, Segment
@@ -62,7 +63,7 @@ def _claimed(score_id: int) -> DetectorScore | None:
 def _computed(score: DetectorScore, registry: Registry, decoder: Decoder | None) -> dict[str, Any]:
     detector, threshold = _author(score, registry)
     submission = score.result.job.submission
-    content = _part(score, submission, decoder)
+    content = _part(score, submission, detector, decoder)
     now = datetime.now(UTC)
     stamp = Stamp(
         detector=score.detector,
@@ -79,7 +80,7 @@ def _computed(score: DetectorScore, registry: Registry, decoder: Decoder | None)
         "method": found.method,
         "computed_at": now.isoformat(timespec="seconds"),
         "content_sha256": stamp.sha256,
-        "facts": found.facts,
+        "facts": found.facts | _judged_text(content),
         "drawings": evidence_files.keep(score.pk, found.drawings),
     }
 
@@ -99,13 +100,15 @@ def _author(score: DetectorScore, registry: Registry) -> tuple[Detector, float]:
     return (detector.detector if isinstance(detector, OnTrial) else detector), folder.threshold
 
 
-def _part(score: DetectorScore, submission: Submission, decoder: Decoder | None) -> Content:
+def _part(
+    score: DetectorScore, submission: Submission, detector: Detector, decoder: Decoder | None
+) -> Content:
     """Return what the detector judged: the text, or the part of the media."""
     language = submission.language or None
     if score.result.content_type == ContentType.TEXT:
         return Passage(submission.text, language)
     if score.kind == ScoreKind.TEXT:
-        return _found_text(score)
+        return _found_passage(score, detector)
     assert decoder is not None, "media are explained in the media lane"
     assert submission.media, "media without bytes: the constraint submission_has_its_content"
     with local_file(submission.media) as path:
@@ -116,12 +119,25 @@ def _part(score: DetectorScore, submission: Submission, decoder: Decoder | None)
     return content
 
 
-def _found_text(score: DetectorScore) -> Passage:
-    """Return the text that a machine found in media, as the detector read it."""
-    kept = score.result.metadata.get("found_text", [])
-    if not kept:
+def _found_passage(score: DetectorScore, detector: Detector) -> Passage:
+    """Return the text found in media that was judged: of several, the one that scores the same.
+
+    It was written on a picture, or said: the score itself does not name which.
+    """
+    passages = evidence.found_passages(score)
+    if not passages:
         raise ModelUnusable("The text that was found in the media was not kept.")
-    return passage_of(restored(kept[0]))
+    if len(passages) == 1:
+        return passages[0]
+    distance = np.abs(log_odds(detector, passages) - (score.raw or 0.0))
+    return passages[int(np.nan_to_num(distance, nan=np.inf).argmin())]
+
+
+def _judged_text(content: Content) -> dict[str, str]:
+    """Return the hash of a judged text, by which the page finds it among those found in media."""
+    if not isinstance(content, Passage):
+        return {}
+    return {"text_sha256": hashlib.sha256(content.text.encode()).hexdigest()}
 
 
 def _sha256(submission: Submission) -> str:

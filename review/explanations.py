@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from detection import evidence
 from detection.evidence import State
 from detection.evidence_files import Kept
 from detection.models import ContentType, DetectorScore, ScoreKind
-from inference_worker.found_text import passage_of, restored
 from review.evidence import strength_of, words_of
 
 PLAIN = "picture"
@@ -114,10 +114,11 @@ def _total(score: DetectorScore) -> WordSum | None:
 
 
 def text_of(score: DetectorScore) -> str:
-    """Return the text that a score of a text is of: submitted, or found in media."""
+    """Return the text that an explained score of a text is of: submitted, or found in media."""
     if score.kind != ScoreKind.TEXT:
         return ""
     if score.result.content_type == ContentType.TEXT:
         return score.result.job.submission.text
-    kept = score.result.metadata.get("found_text", [])
-    return passage_of(restored(kept[0])).text if kept else ""
+    wanted = score.evidence["facts"].get("text_sha256")
+    texts = [passage.text for passage in evidence.found_passages(score)]
+    return next((t for t in texts if sha256(t.encode()).hexdigest() == wanted), "")

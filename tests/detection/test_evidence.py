@@ -20,9 +20,13 @@ from detection import evidence, evidence_files, explaining, scoring
 from detection.evidence import State, state_of
 from detection.models import AnalysisJob, DetectorScore
 from inference_worker.decoding.decoder import Decoder
+from inference_worker.explaining.judging import judge
+from inference_worker.found_text import kept
 from inference_worker.registry import Registry, load_models
 from inference_worker.runtime import Runtime
+from inference_worker.types import FoundText, Line, Origin, Passage, Score
 from kilinda.demo.content import SAMPLES
+from review.explanations import text_of
 from tests import factories
 from tests.detection.runtimes import end
 from tests.factories import DetectorScoreFactory, JobFactory
@@ -132,6 +136,28 @@ def test_a_video_has_its_frames_and_its_sound_track(registry: Registry, decoder:
     assert len(seen.evidence["facts"]["frames"]) == len(seen.segments)
     heard = explained(by_label["synthetic_speech"], registry, decoder)
     check_drawings(heard, {"seconds", "window"})
+
+
+def test_of_two_texts_found_in_media_the_one_that_scored_is_explained(registry: Registry) -> None:
+    folder, detector = registry.for_task("abuse")
+    said = FoundText(Origin.SPEECH, "whisper 1", (Line("Good morning, the office is open."),))
+    written = FoundText(Origin.PICTURE, "tesseract 5", (Line(TEXT),))
+    judgement = judge(detector, Passage(TEXT))
+    assert isinstance(judgement, Score)
+    score = DetectorScoreFactory(
+        result__job__submission__video=True,
+        result__metadata={"found_text": [kept(said), kept(written)]},
+        kind="text",
+        detector=folder.name,
+        version=folder.version,
+        label="abuse",
+        raw=judgement.raw,
+        segments=[{"start": 0, "end": 3, "probability": judgement.probability}],
+    )
+    found = explained(score, registry, None)
+    top = max(found.evidence["facts"]["words"], key=lambda word: word["weight"])
+    assert TEXT[top["start"] : top["end"]] in {"stupid", "worthless", "idiot."}
+    assert text_of(found) == TEXT
 
 
 # --- Once ----------------------------------------------------------------------
@@ -261,7 +287,7 @@ def test_evidence_of_a_submission_deleted_meanwhile_leaves_no_files(
 ) -> None:
     job = sample("pattern.png", "image/png", "image")
     score = judged(registry, decoder, job)[0]
-    real, kept = explaining.exhibit, []
+    real, stored = explaining.exhibit, []
 
     def deleted_meanwhile(*args: object) -> object:
         found = real(*args)
@@ -271,8 +297,8 @@ def test_evidence_of_a_submission_deleted_meanwhile_leaves_no_files(
     keep = evidence_files.keep
     monkeypatch.setattr(explaining, "exhibit", deleted_meanwhile)
     monkeypatch.setattr(
-        evidence_files, "keep", lambda *args: kept.extend(keep(*args)) or list(kept)
+        evidence_files, "keep", lambda *args: stored.extend(keep(*args)) or list(stored)
     )
     explaining.explain(score.pk, registry, decoder)
-    assert kept
-    assert not any(default_storage.exists(drawing["file"]) for drawing in kept)
+    assert stored
+    assert not any(default_storage.exists(drawing["file"]) for drawing in stored)
