@@ -37,7 +37,7 @@ check-django:
 	$(VENV)/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(VENV)/python manage.py check --deploy --fail-level WARNING
 
-# Some figures only: make bench GROUPS="http queue texts lanes live"
+# Some figures only: make bench GROUPS="http queue texts lanes detectors live"
 bench:
 	$(SETUP) dev
 	@$(STACK) up -- $(VENV)/python -m tests.bench $(GROUPS)

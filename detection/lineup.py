@@ -24,6 +24,7 @@ from inference_worker.runtime import Runtime
 from inference_worker.sources import at
 from inference_worker.trials import OnTrial, Post, Role
 from inference_worker.types import Detector, Modality, Observer
+from inference_worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -60,12 +61,14 @@ class Lineup:
         make_decoder: Callable[[], Decoder] | None,
         observe: Observer,
         text_reader: TextReader | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """Load nothing yet: a lane's models are loaded when its runtime is first asked for."""
         self._modalities = frozenset(modalities)
         self._make_decoder = make_decoder
         self._observe = observe
         self._text_reader = text_reader
+        self._watchdog = watchdog
         self._runtime: Runtime | None = None
         self._generation = -1
         self._loaded: dict[str, Entry] = {}
@@ -101,7 +104,7 @@ class Lineup:
         registry = self._registry(posts)
         self._generation = generation
         decoder = self._make_decoder() if self._make_decoder else None
-        return Runtime(registry, decoder, self._observe, self._text_reader)
+        return Runtime(registry, decoder, self._observe, self._text_reader, self._watchdog)
 
     def _follow(self, runtime: Runtime) -> None:
         generation, posts = roster.read(self._modalities)

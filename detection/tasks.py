@@ -30,6 +30,7 @@ from inference_worker.decoding.decoder import Decoder
 from inference_worker.ocr.reader import TextReader, text_reader
 from inference_worker.runtime import Runtime
 from inference_worker.types import Modality
+from inference_worker.watchdog import Watchdog
 from kilinda import health, logs, metrics
 from kilinda.audit import log as audit
 from kilinda.celery import app
@@ -42,8 +43,14 @@ DRAIN_SECONDS = 10.0
 """How long one task claims before it rings again and returns, so that a stop is never far."""
 HEALTHY_SECONDS, SUSPECT_SECONDS = 4.0, 1.0
 """How long healthy jobs, then suspects, are claimed in turn: neither may starve the other."""
-HARD_LIMIT_SECONDS = 180
-"""Celery ends a worker child whose forward pass or decoder hangs; the sweep takes its jobs back."""
+HANGING_SECONDS = 180.0
+"""A drain in which no pass of a model and no decoding came to its end for so long is hung: its
+worker child ends itself, and the sweep takes its jobs back. A full batch takes far less."""
+HARD_LIMIT_SECONDS = 1800
+"""Celery ends a child that cannot even do that. Long enough for what a drain may have claimed when
+large models run on a slow machine."""
+SHORT_LIMIT_SECONDS = 180
+"""Of the tasks that fetch and explain, which run no long queue of passes."""
 BEAT_SECONDS = 5.0
 
 _MODALITIES = {
@@ -105,7 +112,8 @@ def runtime(lane: str) -> Runtime:
 @cache
 def _lineup(lane: str) -> Lineup:
     make_decoder = _decoder if lane == Lane.MEDIA else None
-    return Lineup(_modalities(lane), make_decoder, _observe, _text_reader(lane))
+    watchdog = Watchdog(HANGING_SECONDS)
+    return Lineup(_modalities(lane), make_decoder, _observe, _text_reader(lane), watchdog)
 
 
 def _modalities(lane: str) -> set[Modality]:
@@ -175,7 +183,7 @@ def owner_name(lane: str) -> str:
     return f"{lane}@{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[:120]
 
 
-@shared_task(time_limit=HARD_LIMIT_SECONDS)
+@shared_task(time_limit=SHORT_LIMIT_SECONDS)
 def drain_fetch() -> int:
     """Fetch what URLs in the queue point at, one after another; return how many."""
     owner, may_claim = owner_name(Lane.FETCH), scoring.until(DRAIN_SECONDS, _stopping.is_set)
@@ -202,13 +210,13 @@ def _fetch(job: ClaimedJob) -> None:
         scoring.retry(job, code=failed.code, reason=failed.reason)
 
 
-@shared_task(time_limit=HARD_LIMIT_SECONDS)
+@shared_task(time_limit=SHORT_LIMIT_SECONDS)
 def explain_screen(score_id: int) -> None:
     """Find out what a text's score rests on, because somebody looks at it."""
     _explain(score_id, Lane.SCREEN)
 
 
-@shared_task(time_limit=HARD_LIMIT_SECONDS)
+@shared_task(time_limit=SHORT_LIMIT_SECONDS)
 def explain_media(score_id: int) -> None:
     """Find out what a score of media rests on, because somebody looks at it."""
     _explain(score_id, Lane.MEDIA)

@@ -7,6 +7,7 @@ for a batch to fill: whatever is ready goes, sorted by length so that little pad
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -41,6 +42,7 @@ from inference_worker.types import (
     Recording,
     Window,
 )
+from inference_worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -159,13 +161,15 @@ class Runtime:
         decoder: Decoder | None,
         observe: Observer | None = None,
         text_reader: TextReader | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """`decoder` may be None for a worker that only judges text, `text_reader` for one that
-        does not read what is written in pictures."""
+        does not read what is written in pictures. `watchdog` watches every drain."""
         self.registry = registry
         self.decoder = decoder
         self._text_reader = text_reader
-        self._observe = observe or (lambda label, seconds: None)
+        self._tell = observe or (lambda label, seconds: None)
+        self._watchdog = watchdog or Watchdog(math.inf)
         self._taker = ThreadPoolExecutor(1, "take-in")
         self._writer = ThreadPoolExecutor(1, "write")
         self._decode_slots = len(decoder.pids) if decoder else 1
@@ -190,16 +194,21 @@ class Runtime:
         taking = self._taker.submit(self._take_in, source, ready, stop)
         writes = _Writes(source, self._writer)
         done = 0
-        try:
-            for items in _whatever_is_ready(ready):
-                done += len(items)
-                self._run(items, source, writes)
-        finally:
-            stop.set()
-            _empty(ready, taking)
-        writes.settle()
-        taking.result()
+        with self._watchdog.watching():
+            try:
+                for items in _whatever_is_ready(ready):
+                    done += len(items)
+                    self._run(items, source, writes)
+            finally:
+                stop.set()
+                _empty(ready, taking)
+            writes.settle()
+            taking.result()
         return done
+
+    def _observe(self, label: str, seconds: float) -> None:
+        self._watchdog.tick()
+        self._tell(label, seconds)
 
     # --- take in: claim, decode, prepare -------------------------------------------------------
 
@@ -236,6 +245,8 @@ class Runtime:
         except DecoderLost as lost:
             source.retry(work.job, "decoder_lost", str(lost))
             return None
+        finally:
+            self._watchdog.tick()
         return self._prepared(work, _hinted(content, work.language), source)
 
     def _prepared(self, work: Work[J], content: Content, source: Source[J]) -> Item[J] | None:

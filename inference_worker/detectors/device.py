@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MOST_DISAGREEMENT = 0.05
 """Mean change of the logits a faster format may cause, as a share of their spread."""
+MOST_SECONDS_A_PASS = 30.0
+"""Of a full batch on this machine, far below what counts as hung; slow models get smaller ones."""
 MOST_TIMED_RUNS = 5
 MOST_TIMED_SECONDS = 2.0
 """After which a format is not timed again: a large model must not take minutes to start."""
@@ -99,6 +101,11 @@ def _tried(
 def _spread(logits: torch.Tensor) -> float:
     """Return how far the items' logits lie apart; that classes differ on the whole is no spread."""
     return float((logits - logits.mean(dim=0)).std())
+
+
+def bearable_batch(seconds_a_row: float, most: int) -> int:
+    """Return how many rows may go through one pass on this machine, 1 to `most`."""
+    return max(1, min(most, int(MOST_SECONDS_A_PASS / max(seconds_a_row, 1e-9))))
 
 
 def as_floats(batch: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:

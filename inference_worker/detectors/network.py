@@ -12,16 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from inference_worker.detectors.device import as_floats, choose_device, choose_precision
+from inference_worker.detectors.device import (
+    as_floats,
+    bearable_batch,
+    choose_device,
+    choose_precision,
+)
 from inference_worker.errors import ModelUnusable
 from inference_worker.registry import ModelFolder
 
 PREPROCESSOR = "preprocessor_config.json"
 FARTHEST = 5.0
 """Standard deviations beyond which a statistic says no more; bounds what one outlier can do."""
-
-MOST_SECONDS_A_PASS = 10.0
-"""Of a full batch on this machine; the batches of slower models are made smaller."""
 
 Features = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -104,8 +106,7 @@ class Network:
             raise ModelUnusable(
                 f"{self._folder} does not take what its preprocessor makes: {wrong}"
             ) from wrong
-        seconds = self.precision.seconds / _rows(largest)
-        return max(1, min(len(samples), int(MOST_SECONDS_A_PASS / seconds)))
+        return bearable_batch(self.precision.seconds / _rows(largest), len(samples))
 
     @torch.inference_mode()
     def log_odds(self, inputs: Features | Sequence[Inputs]) -> Features:

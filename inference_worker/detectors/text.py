@@ -12,7 +12,7 @@ import torch
 from tokenizers import Encoding
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from inference_worker.detectors.device import choose_device, choose_precision
+from inference_worker.detectors.device import bearable_batch, choose_device, choose_precision
 from inference_worker.detectors.languages import MIX, Languages
 from inference_worker.detectors.normalisation import Normalised, normalise
 from inference_worker.detectors.segments import score_by_windows
@@ -81,7 +81,12 @@ class TextDetector:
         self._languages = Languages(folder.path) if folder.languages else None
         self._device = choose_device()
         self._model.to(self._device).eval()
-        self.precision = choose_precision(self._model, self._batch(self._sample_windows()))
+        samples = self._sample_windows()
+        self.precision = choose_precision(self._model, self._batch(samples))
+        tokens = sum(window.length for window in samples)
+        self.batch_size = bearable_batch(
+            self.precision.seconds / tokens * self._longest, self.batch_size
+        )
 
     def prepare(self, content: Passage) -> Prepared | Abstention:
         """Check length and language, and cut the text into windows of LONGEST_WINDOW tokens."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModelForSpeechSeq2Seq, AutoTokenizer, LogitsProcessor
 
-from inference_worker.detectors.device import choose_device
+from inference_worker.detectors.device import bearable_batch, choose_device
 from inference_worker.detectors.hearing import VOICE_FRAME, voice_activity
 from inference_worker.detectors.standard import SoundExtractor
 from inference_worker.errors import ModelUnusable
@@ -53,8 +53,11 @@ class WhisperTranscriber:
         # Generation is bound by memory on CUDA, where half the bytes are half the time; on the CPU
         # float32 is never worse, and nothing has to be checked against it.
         self._model.to(self._device, torch.bfloat16 if is_cuda else torch.float32).eval()
-        self.batch_size = 16 if is_cuda else 4
-        self._most_windows = self._affordable_windows()
+        seconds = self._seconds_a_window()
+        self.batch_size = bearable_batch(seconds, 16 if is_cuda else 4)
+        self._most_windows = min(
+            int(folder.gates["most_windows"]), max(1, int(MOST_SECONDS_A_RECORDING / seconds))
+        )
 
     def _load(self, folder: ModelFolder) -> None:
         try:
@@ -196,14 +199,18 @@ class WhisperTranscriber:
             gates["least_log_probability"]
         ) and heard.repetition <= float(gates["most_repetition"])
 
-    def _affordable_windows(self) -> int:
-        """Time one window of noise, written down to the end, and return how many are bearable."""
+    def _seconds_a_window(self) -> float:
+        """Time one window of noise. Raises ModelUnusable when nobody could wait for a recording."""
         window = self._quiet()
         began = time.perf_counter()
         self.transcribe([window])
         seconds = time.perf_counter() - began
-        bearable = max(1, int(MOST_SECONDS_A_RECORDING / max(seconds, 1e-3)))
-        return min(int(self._folder.gates["most_windows"]), bearable)
+        if seconds > MOST_SECONDS_A_RECORDING:
+            raise ModelUnusable(
+                f"{self._folder} takes {seconds:.0f} s for one window on this machine; "
+                f"at most {MOST_SECONDS_A_RECORDING:g} are allowed."
+            )
+        return seconds
 
     def _quiet(self) -> Window:
         noise = np.random.default_rng(0).normal(0, 0.01, int(self._window_seconds * SAMPLE_RATE))

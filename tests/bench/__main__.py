@@ -17,7 +17,7 @@ def main() -> int:
     """Run the chosen groups of measurements against a database of their own."""
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument(
-        "groups", nargs="*", help="http queue texts lanes live; all when none is named"
+        "groups", nargs="*", help="http queue texts lanes detectors live; all when none is named"
     )
     chosen = parser.parse_args().groups
     with database.fresh() as url:
@@ -32,7 +32,7 @@ def _run(chosen: list[str]) -> int:
     django.setup()
     from django.core.management import call_command
 
-    from tests.bench import http, lanes, live, queueing, report, texts
+    from tests.bench import detectors, http, lanes, live, queueing, report, texts
 
     call_command("migrate", verbosity=0)
     groups = {
@@ -40,6 +40,7 @@ def _run(chosen: list[str]) -> int:
         "queue": queueing.measure,
         "texts": texts.measure,
         "lanes": lanes.measure,
+        "detectors": detectors.measure,
         "live": live.measure,
     }
     lines: list[report.Line] = []

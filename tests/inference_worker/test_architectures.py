@@ -15,6 +15,8 @@ from transformers.image_processing_backends import PilBackend
 
 from inference_worker.decoding.decoder import Decoder
 from inference_worker.errors import ModelUnusable
+from inference_worker.explaining.judging import asker, judge
+from inference_worker.explaining.parts import parts_of
 from inference_worker.registry import load_models
 from inference_worker.runtime import Analysed, Runtime, Work
 from inference_worker.types import SAMPLE_RATE, Modality, Passage, Picture, Recording, Score, Window
@@ -115,6 +117,38 @@ def test_a_standard_model_scores_batches_like_single_items(
     assert raws == pytest.approx([score.raw for score in alone], abs=0.02 * float(raws.std()))
     assert all(score.detector == build.__name__ for score in together)
     assert all(0 < score.probability < 1 for score in together)
+
+
+CONTENTS = {
+    Modality.AUDIO: Recording(babble(1.3, 1).astype(np.float32), 1.3),
+    Modality.IMAGE: Picture(np.asarray(Image.effect_noise((64, 48), 60).convert("RGB")), 64, 48),
+    Modality.TEXT: Passage(made.SENTENCES[1]),
+}
+
+
+@pytest.mark.parametrize(("build", "modality"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_a_standard_model_can_be_explained(build, modality, tmp_path) -> None:
+    detector = loaded(build(tmp_path / build.__name__))
+    content = CONTENTS[modality]
+    score = judge(detector, content)
+    assert isinstance(score, Score)
+
+    parts = parts_of(detector, asker(detector), content, score)
+
+    assert parts is not None
+    assert len(parts.weights) > 5
+    assert np.isfinite(parts.weights).all()
+    assert parts.weights.std() > 0, "the parts must matter, some more than others"
+
+
+@pytest.mark.parametrize("build", made.TEXT)
+def test_the_weights_of_words_add_up_for_any_text_model(build, tmp_path) -> None:
+    detector = loaded(build(tmp_path / "words"))
+    score = judge(detector, CONTENTS[Modality.TEXT])
+    found = detector.explain(CONTENTS[Modality.TEXT], score)
+    assert sum(word.weight for word in found.words) == pytest.approx(
+        found.log_odds - found.blank_log_odds, abs=0.1 * abs(found.log_odds - found.blank_log_odds)
+    )
 
 
 # --- Speech --------------------------------------------------------------------------------------
