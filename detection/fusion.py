@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from detection.models import RiskLevel
 from detection.reliability import Reliability, shortfall, stated
 from inference_worker.looks import Judged, Sense
-from inference_worker.types import Abstention, Observation, Score
+from inference_worker.types import KINDS, Abstention, Observation, Score
 
 LEVELS = tuple(RiskLevel)
 
@@ -182,12 +182,22 @@ def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
         code=score.label,
         kind=sense.value,
         severity=level.value,
-        message=f"{_CLAIMS.get(score.label, score.label)}: {shown:.2f} % by {score.detector}.",
+        message=f"{_claimed(score)}: {shown:.2f} % by {score.detector}.",
         detector=f"{score.detector}@{score.version}",
         score=shown,
         segment=[round(worst.start, 3), round(worst.end, 3)] if worst else None,
-        details={"reliability": stated(score)},
+        details={
+            "reliability": stated(score),
+            **{note: score.notes[note] for note in (KINDS,) if note in score.notes},
+        },
     )
+
+
+def _claimed(score: Score) -> str:
+    """Return the claim in words, with its likeliest kind where the label has several."""
+    claim = _CLAIMS.get(score.label, score.label)
+    likeliest = next(iter(score.notes.get(KINDS, ())), None)
+    return f"{claim} ({likeliest.replace('_', ' ')})" if likeliest else claim
 
 
 def _refusal(sense: Sense, refused: Abstention) -> Finding:

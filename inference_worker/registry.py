@@ -31,6 +31,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 DETECTORS: Mapping[str, str] = {
     "text": "inference_worker.detectors.text:TextDetector",
+    "machine_text": "inference_worker.detectors.machine_text:MachineTextDetector",
     "speech": "inference_worker.detectors.speech:SpeechDetector",
     "image": "inference_worker.detectors.image:ImageDetector",
     "manipulation": "inference_worker.detectors.manipulation:ManipulationDetector",

@@ -14,6 +14,11 @@ SAMPLE_RATE = 16_000
 """Every recording is decoded to mono float32 at this rate, in Hz."""
 
 
+KINDS = "kinds"
+"""Note of a Score whose label has several kinds, such as insult and hate: the share of each, the
+likeliest first."""
+
+
 class Modality(StrEnum):
     """What a piece of content is, and so which detectors may look at it."""
 

@@ -73,15 +73,26 @@ class Statistics:
         return cls(front_end, mean, std)
 
 
+def claiming_places(folder: ModelFolder) -> tuple[list[int], list[int]]:
+    """Return which outputs of the model claim the folder's task, and which speak against it.
+
+    Raises ModelUnusable when the labels do not name both.
+    """
+    claims = [place for place, name in enumerate(folder.labels) if name in folder.positive]
+    others = [place for place in range(len(folder.labels)) if place not in claims]
+    if len(claims) != len(folder.positive) or not claims or not others:
+        named = " and ".join(map(repr, folder.positive))
+        raise ModelUnusable(f"{folder}: labels must name {named} and the opposite.")
+    return claims, others
+
+
 class Network:
     """A classifier on its device, in the number format that was fastest and exact enough."""
 
     def __init__(self, auto_class: Any, folder: ModelFolder) -> None:
         """Load from the folder alone. Raises ModelUnusable when its files do not fit together."""
-        if folder.task not in folder.labels or len(folder.labels) < 2:
-            raise ModelUnusable(f"{folder}: labels must name {folder.task!r} and its opposite.")
         self._folder = folder
-        self._positive = folder.labels.index(folder.task)
+        self._positive, self._others = claiming_places(folder)
         try:
             self._model = auto_class.from_pretrained(
                 folder.path, local_files_only=True, trust_remote_code=False, use_safetensors=True
@@ -121,8 +132,8 @@ class Network:
 
     def _log_odds(self, batch: Mapping[str, torch.Tensor]) -> Features:
         scores = self._model(**as_floats(batch, self._model.dtype)).logits.float()
-        rest = torch.cat([scores[:, : self._positive], scores[:, self._positive + 1 :]], dim=1)
-        odds = scores[:, self._positive] - torch.logsumexp(rest, dim=1)
+        claimed = torch.logsumexp(scores[:, self._positive], dim=1)
+        odds = claimed - torch.logsumexp(scores[:, self._others], dim=1)
         return np.asarray(odds.cpu().numpy(), np.float32)
 
     def _batch(self, arrays: Features | Inputs) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from inference_worker.detectors.device import bearable_batch, choose_device, choose_precision
 from inference_worker.detectors.languages import MIX, Languages
+from inference_worker.detectors.network import claiming_places
 from inference_worker.detectors.normalisation import Normalised, normalise
 from inference_worker.detectors.segments import score_by_windows
 from inference_worker.detectors.text_evidence import (
@@ -26,6 +27,7 @@ from inference_worker.errors import ModelUnusable
 from inference_worker.registry import ModelFolder
 from inference_worker.reliability import GROUPS, LANGUAGE
 from inference_worker.types import (
+    KINDS,
     Abstention,
     Judgement,
     Passage,
@@ -40,8 +42,6 @@ LONGEST_WINDOW = 128
 OVERLAP = 32
 """Tokens two neighbouring windows share, so that no sentence is only seen cut in half."""
 COMMON_LENGTHS = (8, 16, 24, 32, 48, 64, 128)
-KINDS = "kinds"
-"""Note of a score whose label has several kinds: each kind's share, the likeliest first."""
 SAMPLES = (
     "Good morning, the county office opens at nine.",
     "You are all rats and should be thrown out of this country!",
@@ -59,7 +59,7 @@ class TextDetector:
         """Load the model. Raises ModelUnusable when its files do not fit together."""
         self.name, self.version, self.label = folder.name, folder.version, folder.task
         self._folder = folder
-        self._positive, self._others = _places(folder)
+        self._positive, self._others = claiming_places(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 folder.path, local_files_only=True, trust_remote_code=False
@@ -208,15 +208,6 @@ class TextDetector:
     def _sample_windows(self) -> list[Window]:
         sampled = [self._windows(normalise(text))[0] for text in SAMPLES]
         return sampled * (self.batch_size // len(sampled))
-
-
-def _places(folder: ModelFolder) -> tuple[list[int], list[int]]:
-    """Return which outputs of the model claim the folder's task, and which speak against it."""
-    claims = [place for place, name in enumerate(folder.labels) if name in folder.positive]
-    others = [place for place in range(len(folder.labels)) if place not in claims]
-    if len(claims) != len(folder.positive) or not claims or not others:
-        raise ModelUnusable(f"{folder}: labels must name {folder.positive} and their opposite.")
-    return claims, others
 
 
 def _longest_window(tokenizer: Any, config: Any) -> int:

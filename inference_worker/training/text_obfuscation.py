@@ -75,7 +75,11 @@ def disguised(text: str, disguise: str, seed: int) -> str:
     """Return the text with every word of LEAST_LETTERS letters or more disguised."""
     chance = random.Random(seed)
     change = DISGUISES[disguise]
-    return " ".join(
-        change(word, chance) if len(word) >= LEAST_LETTERS and word.isalpha() else word
-        for word in text.split(" ")
-    )
+    return " ".join(_changed(word, change, chance) for word in text.split(" "))
+
+
+def _changed(word: str, change: Disguise, chance: random.Random) -> str:
+    letters = word.rstrip(",.!?")
+    if len(letters) < LEAST_LETTERS or not letters.isalpha():
+        return word
+    return change(letters, chance) + word[len(letters) :]

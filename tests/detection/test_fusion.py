@@ -73,6 +73,13 @@ def test_a_finding_points_at_the_worst_part() -> None:
     assert (finding["code"], finding["severity"], finding["segment"]) == ("abuse", "high", [10, 20])
 
 
+def test_a_finding_names_the_likeliest_kind() -> None:
+    kinds = {"hate": 0.7, "insult": 0.3}
+    (finding,) = fuse("text", [score(0.83, notes={"kinds": kinds})], RULES).findings
+    assert finding["message"] == "Abusive language (hate): 83.00 % by toy."
+    assert finding["details"]["kinds"] == kinds
+
+
 def test_low_scores_leave_no_finding() -> None:
     assert fuse("text", [score(0.3)], RULES).findings == ()
 
