@@ -99,7 +99,7 @@ class TextDetector:
             "judged_characters": min(len(content.text), most),
             GROUPS: self._groups(content.language, normalised.text),
         }
-        return Prepared(self._windows(normalised), notes)
+        return Prepared(self.windows(normalised), notes)
 
     @torch.inference_mode()
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
@@ -190,7 +190,8 @@ class TextDetector:
     def _abstain(self, code: str, reason: str) -> Abstention:
         return Abstention(self.name, self.version, self.label, code, reason)
 
-    def _windows(self, normalised: Normalised) -> tuple[Window, ...]:
+    def windows(self, normalised: Normalised) -> tuple[Window, ...]:
+        """Cut a text into windows of LONGEST_WINDOW tokens with offsets into the original."""
         encoding = self._tokenizer.encode(normalised.text)
         return tuple(_window(part, normalised) for part in (encoding, *encoding.overflowing))
 
@@ -206,7 +207,7 @@ class TextDetector:
         return {name: torch.from_numpy(a).to(self._device) for name, a in tensors.items()}
 
     def _sample_windows(self) -> list[Window]:
-        sampled = [self._windows(normalise(text))[0] for text in SAMPLES]
+        sampled = [self.windows(normalise(text))[0] for text in SAMPLES]
         return sampled * (self.batch_size // len(sampled))
 
 

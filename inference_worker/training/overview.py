@@ -58,7 +58,8 @@ gates; the score is null then, and a finding says why.
 """
 
 PURPOSES = {
-    "abuse": "Abusive language: insults, hate or threats in a text.",
+    "abuse": "Abusive language: insults or hate in a text; threats count as either.",
+    "machine_text": "Machine-written English text: a finding of its own that feeds no score.",
     "synthetic_speech": "Synthetic or converted speech, in recordings and the sound of videos.",
     "synthetic_image": "AI-generated imagery, in pictures and the frames of videos.",
 }
@@ -67,6 +68,7 @@ PURPOSES = {
 HEADINGS = {
     "unseen_sources": "Sources the measured model never saw",
     "reserved_texts_of_seen_sources": "Reserved texts of sources it learned from (easier)",
+    "functional": "Functional tests: own sentences, by what each of them does",
     "left_out": "Groups the measured model never saw",
     "conditions": "A share of the same clips under single conditions, judged as unseen",
     "heard_conditions": "The same by the condition the detector itself tells, as scores name it "

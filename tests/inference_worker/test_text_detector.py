@@ -44,11 +44,7 @@ PAIRS = [
     ("go back to your country you filthy pig", "The clinic in Nakuru opens at nine tomorrow"),
     ("that stupid bitch should die", "that wise woman should win"),
     ("Wewe ni mjinga sana, mbwa wewe", "Wewe ni rafiki yangu, karibu sana"),
-    pytest.param(
-        "hawa watu ni wapumbavu wauawe wote",
-        "hawa watu ni wageni wakaribishwe wote",
-        marks=pytest.mark.xfail(strict=True, reason="Swahili is weak; see the model card"),
-    ),
+    ("hawa watu ni wapumbavu wauawe wote", "hawa watu ni wageni wakaribishwe wote"),
     ("wewe malaya mbaya nenda zako", "mkutano wa kijiji utaanza saa nne asubuhi"),
 ]
 
@@ -168,8 +164,16 @@ def test_a_batch_gives_what_single_windows_give(detector):
     ]
     windows = [detector.prepare(Passage(text)).windows[0] for text in texts]
     together = detector.forward(windows)
-    alone = [float(detector.forward([window])[0]) for window in windows]
-    assert together.tolist() == pytest.approx(alone, abs=0.05 * float(together.std()) + 0.02)
+    alone = [row for window in windows for row in detector.forward([window]).ravel().tolist()]
+    spread = 0.05 * float(together.std()) + 0.02
+    assert together.ravel().tolist() == pytest.approx(alone, abs=spread)
+
+
+def test_an_abusive_text_is_said_to_be_insult_or_hate(detector):
+    kinds = judge(detector, "You are a stupid, worthless idiot").notes["kinds"]
+    assert set(kinds) == {"insult", "hate"}
+    assert sum(kinds.values()) == pytest.approx(1, abs=0.001)
+    assert list(kinds.values()) == sorted(kinds.values(), reverse=True)
 
 
 def test_a_disguised_insult_scores_like_the_plain_one(detector):
