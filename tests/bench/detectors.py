@@ -1,6 +1,6 @@
 """Each detector by itself: prepare, forward and interpret beside the bare model on its windows.
 
-Then what each number format is worth, and 8-bit weights, which are not shipped (docs/adr/009).
+Then what each number format is worth, and 8-bit weights, which are not shipped (docs/adr/010).
 """
 
 from __future__ import annotations
