@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
+from inference_worker.detectors.fine_texture import (
+    CROP,
+    FRONT_END,
+    STATISTICS,
+    Pixels,
+    texture_statistics,
+)
 from inference_worker.detectors.network import Features, Inputs, Network, Statistics
+from inference_worker.detectors.picture_gates import contrast, flat_share
 from inference_worker.detectors.standard import PictureProcessor, cost
-from inference_worker.detectors.texture import CROP, STATISTICS, Pixels, texture_statistics
 from inference_worker.registry import ModelFolder
 from inference_worker.reliability import GROUPS, reliability_of
 from inference_worker.types import Abstention, Judgement, Picture, Prepared, Score, Window
 
-FRONT_END = "texture_statistics"
-PLACES = ((0.5, 0.5), (0.2, 0.2), (0.2, 0.8), (0.8, 0.2), (0.8, 0.8))
+PLACES = ((0.5, 0.5), (0.2, 0.8), (0.8, 0.2))
 """Where crops are taken in a big picture, as shares of the room left beside a crop."""
 WIDE = 1.5
 """A picture with both sides this many times a crop's is looked at in all PLACES, others in one."""
+MOST_SIDE = 640
+"""Of the shorter side, in pixels: texture_statistics were measured on pictures up to about this."""
+SMALL = "condition:small"
+"""Named in the notes of a picture with a side shorter than a crop."""
 SAMPLE_SHAPES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.6))
 """Height and width of the pictures a model is tried on, as shares of twice CROP."""
 
@@ -47,21 +58,20 @@ class ImageDetector:
         self.batch_size = self._network.settle(self._inputs(self._sample_windows()))
 
     def prepare(self, content: Picture) -> Prepared | Abstention:
-        """Check size and content, and cut crops at native resolution, where the traces are.
+        """Check size and content, and cut crops, where the traces are.
 
         A model whose processor scales pictures gets the picture as a whole instead.
         """
-        least = int(self._folder.gates["least_side_pixels"])
-        height, width = content.pixels.shape[:2]
-        if min(height, width) < least:
-            reason = f"The picture is {width} x {height} pixels; {least} a side are needed."
-            return self._abstain("too_small", reason)
-        crops = [crop for crop in self._crops(content.pixels) if self._has_texture(crop)]
+        moderate = scaled_down(content.pixels)
+        if refused := self._refusal(content.pixels, moderate):
+            return refused
+        pixels = moderate if self._statistics else content.pixels
+        crops = [crop for crop in self._crops(pixels) if self._has_texture(crop)]
         if not crops:
             return self._abstain(
                 "blank", "The picture is of one even colour where it was looked at."
             )
-        notes = {"crops": len(crops), "crop_pixels": self._crop_side}
+        notes = {"crops": len(crops), "crop_pixels": self._crop_side, GROUPS: self._groups(pixels)}
         return Prepared(tuple(self._window(crop) for crop in crops), notes)
 
     def forward(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
@@ -85,6 +95,27 @@ class ImageDetector:
     def warm_up(self) -> None:
         """Run one full batch."""
         self.forward(self._sample_windows())
+
+    def _refusal(self, pixels: Pixels, moderate: Pixels) -> Abstention | None:
+        """Check the gates of the whole picture; `moderate` is the same, scaled down."""
+        gates = self._folder.gates
+        least, most_flat = int(gates["least_side_pixels"]), float(gates.get("most_flat_share", 1))
+        height, width = pixels.shape[:2]
+        if min(height, width) < least:
+            reason = f"The picture is {width} x {height} pixels; {least} a side are needed."
+            return self._abstain("too_small", reason)
+        flat = flat_share(moderate)
+        if flat > most_flat and contrast(moderate) >= gates["least_contrast"]:
+            reason = (
+                f"{flat:.0%} of the picture is flat colour, as in drawings and screenshots; "
+                f"at most {most_flat:.0%} can be judged."
+            )
+            return self._abstain("graphic", reason)
+        return None
+
+    def _groups(self, pixels: Pixels) -> list[str]:
+        """Return the conditions the picture was met under, as far as it shows them."""
+        return [SMALL] if self._statistics and min(pixels.shape[:2]) < CROP else []
 
     def _has_texture(self, crop: Pixels) -> bool:
         return float(crop.std(axis=(0, 1)).max()) >= float(self._folder.gates["least_contrast"])
@@ -118,8 +149,18 @@ class ImageDetector:
         return Abstention(self.name, self.version, self.label, code, reason)
 
 
+def scaled_down(pixels: Pixels) -> Pixels:
+    """Return the picture with its shorter side at most MOST_SIDE."""
+    height, width = pixels.shape[:2]
+    scale = MOST_SIDE / max(min(height, width), 1)
+    if scale >= 1:
+        return pixels
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def crops_of(pixels: Pixels, side: int) -> list[Pixels]:
-    """Return one to five crops of shape (side, side, 3), the centre first.
+    """Return one to three crops of shape (side, side, 3), the centre first.
 
     A picture side shorter than that is filled up with its mirror image: scaling would invent
     texture.

@@ -184,9 +184,9 @@ class ManipulationDetector:
     def explain(self, content: Picture, score: Score) -> MapEvidence:
         """Return where it was altered, on GRID x GRID cells over the whole picture.
 
-        Details hold what the map is the highest of: `foreign`, how likely each cell is from
-        elsewhere, and `copied_from` and `copied_to`, which share of it lies in the one or the other
-        of two areas alike (null when there are none).
+        The map shows two areas alike if there are any, and otherwise what looks foreign, which is
+        far less reliable. Details hold all: `foreign`, and `copied_from` and `copied_to`, which
+        share of each cell lies in the one or the other area (null when there are none).
         """
         pixels = working_size(content.pixels)
         foreign = on_grid(1 / (1 + np.exp(-foreign_map(self._model, self._cells(pixels)))))
@@ -194,8 +194,8 @@ class ManipulationDetector:
         copied = [] if found is None else [on_grid(found.area), on_grid(found.twin)]
         source, target = (each.tolist() for each in copied) if copied else (None, None)
         return MapEvidence(
-            np.maximum.reduce([foreign, *copied]),
-            "probability that the place was altered",
+            np.maximum(*copied) if copied else foreign,
+            "share of the place that has a twin" if copied else "chance that the place is foreign",
             {
                 "foreign": foreign.tolist(),
                 "copied_from": source,

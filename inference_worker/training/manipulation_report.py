@@ -255,8 +255,9 @@ samples, and on reserved photographs.
 
 ## Limits
 
-- **A foreign part is found poorly** when it is well made: soft borders, a donor of the same
-  sharpness and compression, or strong compression afterwards. See the figures above.
+- **Foreign parts (splices) are not found reliably**: on forgeries it did not learn from, that half
+  is no better than guessing, as the table shows. Only two areas alike should be relied on, and the
+  map drawn as evidence shows those alone when there are any.
 - Both test and training forgeries are crude and made by code: ellipses, boxes, polygons, blobs.
   Forgeries made by people, inpainting and generative fill were never measured.
 - Things that repeat by nature (facades, patterned cloth, flocks, printed pages, two logos) can look

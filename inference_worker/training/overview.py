@@ -62,6 +62,7 @@ PURPOSES = {
     "machine_text": "Machine-written English text: a finding of its own that feeds no score.",
     "synthetic_speech": "Synthetic or converted speech, in recordings and the sound of videos.",
     "synthetic_image": "AI-generated imagery, in pictures and the frames of videos.",
+    "manipulated_image": "Parts copied within a picture, or pasted into it from elsewhere.",
 }
 """What a high score claims, by task."""
 
@@ -70,6 +71,8 @@ HEADINGS = {
     "reserved_texts_of_seen_sources": "Reserved texts of sources it learned from (easier)",
     "functional": "Functional tests: own sentences, by what each of them does",
     "left_out": "Groups the measured model never saw",
+    "left_out_photos": "Those of them in which both classes are photographs or look like it",
+    "left_out_conditions": "A share of the same pictures under single conditions, judged as unseen",
     "conditions": "A share of the same clips under single conditions, judged as unseen",
     "heard_conditions": "The same by the condition the detector itself tells, as scores name it "
     "(a clip counts once for each condition it was put under: intervals are too narrow)",

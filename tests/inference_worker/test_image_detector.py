@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from transformers import AutoModelForImageClassification
 
 import inference_worker
-from inference_worker.detectors.image import PLACES, ImageDetector
-from inference_worker.detectors.texture import CROP, STATISTICS, texture_statistics
+from inference_worker.decoding.limits import Limits
+from inference_worker.decoding.pictures import read_picture
+from inference_worker.detectors.fine_texture import CROP, STATISTICS, texture_statistics
+from inference_worker.detectors.image import MOST_SIDE, PLACES, ImageDetector, scaled_down
 from inference_worker.registry import ModelFolder
 from inference_worker.types import Abstention, Picture, Score
 
@@ -63,6 +65,61 @@ def test_what_cannot_be_judged_is_declined_with_a_reason(detector, content, code
 )
 def test_the_number_of_crops_follows_the_size(detector, width, height, crops):
     assert len(detector.prepare(picture(width, height)).windows) == crops
+
+
+@pytest.mark.parametrize(
+    ("draw", "code", "limit"),
+    [
+        (lambda: Image.fromarray(picture(95, 300).pixels), "too_small", "96"),
+        (lambda: Image.new("RGB", (640, 480), (10, 20, 30)), "blank", "one even colour"),
+        (lambda: chat(), "graphic", "60%"),
+    ],
+)
+def test_files_that_cannot_be_judged_are_declined_with_the_limit(
+    detector, tmp_path, draw, code, limit
+):
+    path = tmp_path / "picture.png"
+    draw().save(path)
+    with path.open("rb") as file:
+        declined = detector.prepare(read_picture(file, Limits()))
+    assert isinstance(declined, Abstention)
+    assert declined.code == code
+    assert limit in declined.reason
+
+
+def chat() -> Image.Image:
+    """A chat as phones show it."""
+    page = Image.new("RGB", (720, 1280), (236, 229, 221))
+    pen = ImageDraw.Draw(page)
+    for row in range(9):
+        top, left = 40 + row * 130, 30 + 200 * (row % 2)
+        pen.rounded_rectangle((left, top, left + 460, top + 100), 16, (255, 255, 255))
+        pen.text((left + 20, top + 20), f"Polling station {row} opens at six", (20, 20, 20))
+    return page
+
+
+def test_a_big_picture_is_scaled_down_before_it_is_looked_at():
+    pixels = np.zeros((3000, 4000, 3), np.uint8)
+    assert scaled_down(pixels).shape == (MOST_SIDE, round(MOST_SIDE * 4 / 3), 3)
+    small = np.zeros((300, 4000, 3), np.uint8)
+    assert scaled_down(small) is small
+
+
+def test_a_small_picture_is_judged_with_the_reliability_of_small_pictures(detector):
+    prepared = detector.prepare(picture(150, 150))
+    score = detector.interpret(prepared, detector.forward(prepared.windows))
+    assert score.reliability is not None
+    assert score.reliability.group == "condition:small"
+    larger = detector.prepare(picture(300, 300))
+    assert detector.interpret(larger, detector.forward(larger.windows)).reliability.group == "all"
+
+
+def test_statistics_do_not_change_with_brightness_or_contrast():
+    crop = picture(CROP, CROP).pixels.astype(np.float32)
+    dimmed = np.rint(crop * 0.5 + 20).astype(np.uint8)
+    before, after = (texture_statistics(each.astype(np.uint8)) for each in (crop, dimmed))
+    counted = 2 * 125
+    assert np.abs(before[:counted] - after[:counted]).mean() < 0.03
 
 
 def test_blank_parts_of_a_big_picture_are_left_out(detector):
