@@ -182,7 +182,7 @@ def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
         code=score.label,
         kind=sense.value,
         severity=level.value,
-        message=f"{_claimed(score)}: {shown:.2f} % by {score.detector}.",
+        message=f"{_CLAIMS.get(score.label, score.label)}: {shown:.2f} % by {score.detector}.",
         detector=f"{score.detector}@{score.version}",
         score=shown,
         segment=[round(worst.start, 3), round(worst.end, 3)] if worst else None,
@@ -191,13 +191,6 @@ def _claim(sense: Sense, score: Score, level: RiskLevel) -> Finding:
             **{note: score.notes[note] for note in (KINDS,) if note in score.notes},
         },
     )
-
-
-def _claimed(score: Score) -> str:
-    """Return the claim in words, with its likeliest kind where the label has several."""
-    claim = _CLAIMS.get(score.label, score.label)
-    likeliest = next(iter(score.notes.get(KINDS, ())), None)
-    return f"{claim} ({likeliest.replace('_', ' ')})" if likeliest else claim
 
 
 def _refusal(sense: Sense, refused: Abstention) -> Finding:

@@ -7,6 +7,7 @@ built between two claims, when no job is held. A model that stays is not loaded 
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -141,6 +142,10 @@ class Lineup:
             tuple(_in_role(post, entry) for post, entry in taken.values()),
             tuple(post for post, _ in taken.values()),
         )
+        # What is loaded stays: without it, collecting garbage costs a tenth of the text lane.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         seconds = round(time.monotonic() - began, 2)
         log.info("models ready", models=registry.model_set, seconds=seconds)
         return registry

@@ -184,25 +184,18 @@ class ManipulationDetector:
     def explain(self, content: Picture, score: Score) -> MapEvidence:
         """Return where it was altered, on GRID x GRID cells over the whole picture.
 
-        The map shows two areas alike if there are any, and otherwise what looks foreign, which is
-        far less reliable. Details hold all: `foreign`, and `copied_from` and `copied_to`, which
-        share of each cell lies in the one or the other area (null when there are none).
+        The map shows two areas alike, and nothing where there are none: the map of foreign parts
+        finds splices no better than chance, so that it is shown to nobody. Details hold
+        `copied_from` and `copied_to`, which share of each cell lies in the one or the other area.
         """
-        pixels = working_size(content.pixels)
-        foreign = on_grid(1 / (1 + np.exp(-foreign_map(self._model, self._cells(pixels)))))
-        found = find_duplicate(grey_of(pixels))
-        copied = [] if found is None else [on_grid(found.area), on_grid(found.twin)]
-        source, target = (each.tolist() for each in copied) if copied else (None, None)
-        return MapEvidence(
-            np.maximum(*copied) if copied else foreign,
-            "share of the place that has a twin" if copied else "chance that the place is foreign",
-            {
-                "foreign": foreign.tolist(),
-                "copied_from": source,
-                "copied_to": target,
-                "copied": _described(found),
-            },
-        )
+        found = find_duplicate(grey_of(working_size(content.pixels)))
+        unit = "share of the place that has a twin"
+        details: dict[str, Any] = {"copied": _described(found)}
+        if found is None:
+            return MapEvidence(np.zeros((GRID, GRID), np.float32), unit, details)
+        source, target = on_grid(found.area), on_grid(found.twin)
+        details |= {"copied_from": source.tolist(), "copied_to": target.tolist()}
+        return MapEvidence(np.maximum(source, target), unit, details)
 
     def warm_up(self) -> None:
         """Run one picture of the largest size."""

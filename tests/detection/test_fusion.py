@@ -73,10 +73,10 @@ def test_a_finding_points_at_the_worst_part() -> None:
     assert (finding["code"], finding["severity"], finding["segment"]) == ("abuse", "high", [10, 20])
 
 
-def test_a_finding_names_the_likeliest_kind() -> None:
+def test_a_finding_gives_the_kinds_and_claims_none() -> None:
     kinds = {"hate": 0.7, "insult": 0.3}
     (finding,) = fuse("text", [score(0.83, notes={"kinds": kinds})], RULES).findings
-    assert finding["message"] == "Abusive language (hate): 83.00 % by toy."
+    assert finding["message"] == "Abusive language: 83.00 % by toy."
     assert finding["details"]["kinds"] == kinds
 
 
