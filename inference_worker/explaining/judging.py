@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,12 +75,13 @@ def _judged(detector: Detector, contents: Sequence[Content]) -> list[Judgement]:
         for window in look.prepared.windows
     ]
     size = detector.batch_size
-    logits = [
-        float(logit)
-        for at in range(0, len(windows), size)
-        for logit in detector.forward(windows[at : at + size])
-    ]
-    left = iter(logits)
+    left = iter(
+        [
+            row
+            for at in range(0, len(windows), size)
+            for row in detector.forward(windows[at : at + size])
+        ]
+    )
     return [
         _of(content, [(look, look.judge(_next(left, look.window_count))) for look in each])
         for content, each in zip(contents, looks, strict=True)
@@ -95,8 +97,9 @@ def _looks(detector: Detector, content: Content) -> list[Look]:
     return [Look(Sense.VISUAL, detector, detector.prepare(content))]
 
 
-def _next(logits: Iterator[float], count: int) -> npt.NDArray[np.float32]:
-    return np.array([next(logits) for _ in range(count)], np.float32)
+def _next(rows: Iterator[Any], count: int) -> npt.NDArray[np.float32]:
+    """Return the next rows: one logit each, or a logit for each kind of the label."""
+    return np.array([next(rows) for _ in range(count)], np.float32)
 
 
 def _of(content: Content, looked: Sequence[tuple[Look, Judgement]]) -> Judgement:

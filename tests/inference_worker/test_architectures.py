@@ -14,6 +14,7 @@ from transformers import AutoModelForAudioClassification
 from transformers.image_processing_backends import PilBackend
 
 from inference_worker.decoding.decoder import Decoder
+from inference_worker.detectors.image import PLACES
 from inference_worker.errors import ModelUnusable
 from inference_worker.explaining.judging import asker, judge
 from inference_worker.explaining.parts import parts_of
@@ -249,7 +250,9 @@ def test_a_processor_that_does_not_scale_gets_crops_of_its_size(tmp_path) -> Non
     detector = loaded(made.vit(tmp_path / "looks", do_resize=False))
     prepared = detector.prepare(picture(640, 480))
     assert prepared.notes["crop_pixels"] == 32
-    assert [w.features["pixel_values"].shape for w in prepared.windows] == [(3, 32, 32)] * 5
+    assert [w.features["pixel_values"].shape for w in prepared.windows] == [(3, 32, 32)] * len(
+        PLACES
+    )
 
 
 @pytest.mark.parametrize(
