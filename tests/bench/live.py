@@ -101,6 +101,7 @@ def _screening(organisation: Organisation) -> list[Line]:
             "FROM analysis_results result JOIN analysis_jobs job ON job.id = result.job_id"
         )
         spent = [float(row[0]) for row in cursor.fetchall()]
+    queueing.empty()
     cuts = quantiles(spent, n=100)
     floor = _one_forward_ms()
     unit = f"ms at {capacity / 2:.0f}/s, half load"

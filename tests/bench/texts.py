@@ -54,7 +54,7 @@ def measure() -> list[Line]:
             return _together(children, "forward")
 
         return [
-            beside_floor("text_lane_ratio", "texts/s", lane, floor, goal=">= 0.8", rounds=7),
+            beside_floor("text_lane_ratio", "texts/s", lane, floor, goal=">= 0.8", rounds=5),
         ]
 
 
