@@ -1,7 +1,7 @@
 """Rings a lane's doorbell: "there is work", nothing more. Losing a ring costs latency, never a job.
 
 A thread of its own does the publishing, so that no request ever waits for the broker; rings for a
-lane that come while it publishes merge into one. The sweep repairs whatever was lost.
+lane merge into one until a worker begins to drain it. The sweep repairs whatever was lost.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from detection.models import AnalysisJob
+from kilinda import broker
 from kilinda.celery import app
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,9 @@ EXPLAINERS = {
     AnalysisJob.Lane.SCREEN: "detection.tasks.explain_screen",
     AnalysisJob.Lane.MEDIA: "detection.tasks.explain_media",
 }
+
+
+RING_LASTS_SECONDS = 2.0
 
 
 class Ringer:
@@ -53,7 +57,32 @@ class Ringer:
                     self._wake.wait()
                 rings, self._pending = self._pending, set()
             for task, ids in rings:
-                publish(task, *ids)
+                if ids or _is_first(task):
+                    publish(task, *ids)
+
+
+def _is_first(task: str) -> bool:
+    """Say whether no ring for this task is under way already: one wakes a worker, more cost time.
+
+    A ring that was lost on its way hides others for RING_LASTS_SECONDS at most.
+    """
+    try:
+        return bool(broker.client().set(_rung(task), 1, nx=True, px=int(1000 * RING_LASTS_SECONDS)))
+    except RedisError as error:
+        log.warning("doorbell_lost", task=task, error=str(error))
+        return False
+
+
+def answered(lane: str) -> None:
+    """Say that a drain begins: what is queued from now on needs another ring."""
+    try:
+        broker.client().delete(_rung(TASKS[AnalysisJob.Lane(lane)]))
+    except RedisError as error:
+        log.warning("doorbell not answered", lane=lane, error=str(error))
+
+
+def _rung(task: str) -> str:
+    return f"kilinda:rung:{task}"
 
 
 def publish(task: str, *ids: int) -> bool:

@@ -148,6 +148,7 @@ def drain_media() -> int:
 
 def drain(lane: Lane, seconds: float = DRAIN_SECONDS) -> int:
     """Work on the lane for a bounded time or until it is empty; return how many jobs were taken."""
+    doorbell.answered(lane)
     owner = owner_name(lane)
     may_claim = scoring.until(seconds, _stopping.is_set)
     total, more = 0, True
@@ -186,6 +187,7 @@ def owner_name(lane: str) -> str:
 @shared_task(time_limit=SHORT_LIMIT_SECONDS)
 def drain_fetch() -> int:
     """Fetch what URLs in the queue point at, one after another; return how many."""
+    doorbell.answered(Lane.FETCH)
     owner, may_claim = owner_name(Lane.FETCH), scoring.until(DRAIN_SECONDS, _stopping.is_set)
     done = 0
     with scoring.kept_leases(owner):

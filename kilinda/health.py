@@ -21,12 +21,11 @@ from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from inference_worker.errors import ModelUnusable
 from inference_worker.registry import MANIFEST, ModelFolder
 from inference_worker.sources import bases, directories
+from kilinda import broker
 from kilinda.ids import uuid7
 
 log = structlog.get_logger("kilinda.health")
@@ -36,7 +35,6 @@ LANES = ("screen", "media")
 
 BEAT_LIFETIME_SECONDS = 30
 _PATIENCE_SECONDS = 1.5
-_SERVER_TIMEOUT_SECONDS = 1.0
 _REPORT_LIFETIME_SECONDS = 1.0
 
 
@@ -89,7 +87,7 @@ def _text_in_pictures(findings: Mapping[str, Finding]) -> str:
     if not findings["broker"]:
         return unknown
     try:
-        (told,) = _broker().mget([_beat_key("media")])
+        (told,) = broker.client().mget([_beat_key("media")])
     except redis.RedisError:
         return unknown
     if told is None:
@@ -214,7 +212,7 @@ def _newest_migrations() -> frozenset[tuple[str, str]]:
 
 def check_broker() -> None:
     """Ping the broker."""
-    _broker().ping()
+    broker.client().ping()
 
 
 def check_storage() -> None:
@@ -271,7 +269,7 @@ def check_rollout() -> None:
 
 def check_workers() -> None:
     """See that each lane's worker reported within its time."""
-    seen = _broker().mget([_beat_key(lane) for lane in LANES])
+    seen = broker.client().mget([_beat_key(lane) for lane in LANES])
     silent = [lane for lane, beat in zip(LANES, seen, strict=True) if beat is None]
     if silent:
         raise CheckFailed(f"no live worker in lane {', '.join(silent)}")
@@ -296,24 +294,10 @@ def beat(lane: str, reads_pictures_by: str = "") -> None:
     depend on it.
     """
     try:
-        _broker().set(_beat_key(lane), reads_pictures_by, ex=BEAT_LIFETIME_SECONDS)
+        broker.client().set(_beat_key(lane), reads_pictures_by, ex=BEAT_LIFETIME_SECONDS)
     except redis.RedisError as error:
         log.warning("heartbeat not delivered", lane=lane, error=type(error).__name__)
 
 
 def _beat_key(lane: str) -> str:
     return f"kilinda:beat:{lane}"
-
-
-def _broker() -> redis.Redis:
-    return _client(settings.CELERY_BROKER_URL)
-
-
-@cache
-def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=_SERVER_TIMEOUT_SECONDS,
-        socket_connect_timeout=_SERVER_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
