@@ -7,6 +7,9 @@ from django.conf import settings
 
 from tests import factories
 
+# Here, since tests elsewhere start processes with the harness too.
+pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.invariants")
+
 
 def pytest_configure() -> None:
     """Hash passwords cheaply, since the tests make hundreds of people."""

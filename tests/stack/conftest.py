@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.invariants")
-
 FIGURES = pytest.StashKey[list[dict[str, object]]]()
 
 
