@@ -297,9 +297,11 @@ class Stack:
 
         return int(wait_until(found, what=f"{name} runs"))
 
-    def pool_child(self, name: str = "screen") -> int:
-        """Return the process in which a worker runs its tasks."""
-        return int(wait_until(lambda: _pool_child(self.process_of(name)), what=f"{name}'s child"))
+    def pool_children(self, name: str) -> set[int]:
+        """Return the processes in which a worker runs its tasks."""
+        return set(
+            wait_until(lambda: _pool_children(self.process_of(name)), what=f"{name}'s children")
+        )
 
     def arrived(self, gate: str, *, but: Collection[int] = ()) -> int:
         """Wait for a worker to stand at a gate; return its process id."""
@@ -332,7 +334,7 @@ class Stack:
                 start_new_session=True,
             )
         try:
-            wait_until(lambda: _pool_child(worker.pid), what="the second worker's child")
+            wait_until(lambda: _pool_children(worker.pid), what="the second worker's child")
             yield worker.pid
         finally:
             os.killpg(worker.pid, signal.SIGKILL)
@@ -340,15 +342,15 @@ class Stack:
 
     @contextmanager
     def sabotaged(self, name: str, code: str) -> Iterator[None]:
-        """Run code in the pool child of a worker, and give it a fresh child afterwards."""
+        """Run code in the pool children of a worker, and give it fresh children afterwards."""
         path = self.plant(name, code)
         try:
-            child = self.renew_child(name)
-            wait_until(path.with_suffix(f".{child}").exists, what=f"{name} is sabotaged")
+            for child in self.renew_children(name):
+                wait_until(path.with_suffix(f".{child}").exists, what=f"{name} is sabotaged")
             yield
         finally:
             path.unlink()
-            self.renew_child(name)
+            self.renew_children(name)
 
     def plant(self, name: str, code: str) -> Path:
         """Have a supervised process run this code: a worker in its next pool child, web at its next
@@ -358,12 +360,17 @@ class Stack:
         path.write_text(code)
         return path
 
-    def renew_child(self, name: str) -> int:
-        """Kill a worker's idle pool child; return the one that took its place."""
-        before = self.pool_child(name)
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: self.pool_child(name) != before, what="a new pool child")
-        return self.pool_child(name)
+    def renew_children(self, name: str) -> set[int]:
+        """Kill a worker's idle pool children; return those that took their places."""
+        before = self.pool_children(name)
+        for child in before:
+            os.kill(child, signal.SIGKILL)
+
+        def all_new() -> set[int] | None:
+            now = self.pool_children(name)
+            return now if len(now) == len(before) and not now & before else None
+
+        return set(wait_until(all_new, what="new pool children"))
 
 
 SECOND_WORKER = "celery -A kilinda worker -Q {lane} -n second@%h -c 1 --loglevel INFO"
@@ -440,6 +447,5 @@ def word_of(name: str) -> str:
     return words.get(name, f"{name}@%h")
 
 
-def _pool_child(worker: int) -> int | None:
-    found = [pid for pid in children(worker) if is_alive(pid)]
-    return found[0] if found else None
+def _pool_children(worker: int) -> list[int]:
+    return [pid for pid in children(worker) if is_alive(pid)]
