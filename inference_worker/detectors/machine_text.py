@@ -1,4 +1,7 @@
-"""Judges whether an English text was written by a language model: gates, stretches, one score."""
+"""Judges whether an English text was written by a language model: gates, stretches, one score.
+
+No model for it is bundled and none has been tested in it: see docs/adr/007.
+"""
 
 from __future__ import annotations
 
